@@ -1,0 +1,35 @@
+//! Between stages 4 and 5: the permission to touch the world. A function that takes `&Ctx` may read files, use the store and
+//! ask registries; one that does not cannot. Five things, no options.
+
+use std::num::NonZeroUsize;
+
+use crate::event::{Cancel, Event, Sink};
+use crate::registry;
+use crate::store::Store;
+
+/// What work in the world needs. Cheap to clone.
+#[derive(Clone)]
+pub struct Ctx {
+    /// Bytes by digest.
+    pub store: Store,
+    /// The only way to registries.
+    pub registries: registry::Client,
+    /// Where events go.
+    pub sink: Sink,
+    /// How many threads may compute.
+    pub jobs: NonZeroUsize,
+    /// The wish to stop.
+    pub cancel: Cancel,
+}
+
+impl Ctx {
+    /// Tells whoever watches.
+    pub fn say(&self, event: Event) {
+        (self.sink)(event);
+    }
+
+    /// A remark that does not change the result.
+    pub fn note(&self, text: impl Into<String>) {
+        self.say(Event::Note { text: text.into() });
+    }
+}

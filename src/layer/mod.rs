@@ -1,0 +1,4 @@
+//! Stage 6, LayerPlan → Layer: entries → one sorted tree → tar → hash → compress → hash → store, in one pass.
+//! Files of the context in, blobs in the store out.
+
+pub mod tree;

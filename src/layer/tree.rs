@@ -1,0 +1,91 @@
+//! Stage 6: the one canonical tree that a layer is packed from. Pure values.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The entries of one layer by path: relative, without `./` and without a trailing `/`, in the order of their bytes, so that
+/// a directory stands before what is in it. A whiteout stands under its `.wh.` name.
+pub type Tree = BTreeMap<String, Entry>;
+
+/// One entry of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub body: Body,
+    /// Its permission bits.
+    pub mode: Mode,
+    /// The numeric owner.
+    pub uid: u32,
+    /// The numeric group.
+    pub gid: u32,
+    /// Permitted file capabilities as a bit set (bit n is capability n); 0 for none. Only files have them.
+    pub capabilities: u64,
+    /// The manifest's item that declared it, as an index into the plan's items; for messages.
+    pub item: u32,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A directory.
+    Directory,
+    /// A symbolic link and its target, as it stands.
+    Link(String),
+    /// An empty file whose `.wh.` name hides a path of the base.
+    Whiteout,
+    /// A regular file.
+    File(Content),
+}
+
+/// Where a file's bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The manifest.
+    Inline(Arc<[u8]>),
+    /// A file of this machine.
+    Disk(Disk),
+}
+
+/// A file of this machine and what it looked like when it was listed; it must look the same before and after it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// The file, or the directory that is copied.
+    pub root: Arc<Path>,
+    /// How many bytes at the end of the entry's path are the path below `root`; 0 where `root` is the file itself.
+    pub tail: u32,
+    /// What `lstat` said.
+    pub seen: Seen,
+}
+
+/// The facts by which a change is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes.
+    pub size: u64,
+    /// Device and inode.
+    pub inode: (u64, u64),
+    /// Modification time, seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// Change time, seconds and nanoseconds.
+    pub changed: (i64, i64),
+}
+
+impl Disk {
+    /// The file's path on this machine; `path` is the entry's own in the tree.
+    pub fn path(&self, path: &str) -> PathBuf {
+        match self.tail {
+            0 => self.root.to_path_buf(),
+            tail => self.root.join(&path[path.len() - tail as usize..]),
+        }
+    }
+}
+
+/// The permission bits of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// These, 0 to 0o7777.
+    Fixed(u16),
+    /// 0755 where the file begins with `\x7fELF` or `#!`, else 0644; decided while it is read.
+    ByContent,
+}

@@ -1,0 +1,9 @@
+//! stillframe
+pub mod ctx;
+pub mod error;
+pub mod event;
+pub mod layer;
+pub mod oci;
+pub mod plan;
+pub mod registry;
+pub mod store;

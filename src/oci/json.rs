@@ -1,0 +1,64 @@
+//! Stage 0: the one way JSON is written and read. A value in, canonical bytes out; untrusted bytes in, a value out. Pure.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// The canonical bytes of a document: compact, object keys sorted by their UTF-8 bytes at every level (`docs/format-1.md`).
+///
+/// The order does not lean on serde_json's map type, which another crate's feature could change.
+pub fn canonical(value: &impl Serialize) -> Vec<u8> {
+    let value = serde_json::to_value(value).unwrap_or(Value::Null);
+    let mut out = Vec::new();
+    write(&value, &mut out);
+    out
+}
+
+fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Array(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            out.push(b'{');
+            for (at, key) in keys.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(&Value::String(key.clone()), out);
+                out.push(b':');
+                write(&map[key], out);
+            }
+            out.push(b'}');
+        }
+        scalar => out.extend_from_slice(scalar.to_string().as_bytes()),
+    }
+}
+
+/// Reads a document that came from outside; `what` names it for the error.
+pub fn read<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|cause| Error::remote(format!("{what} is not what it should be")).because(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_at_every_level() {
+        let value: Value = serde_json::from_str(r#"{"b":{"z":1,"a":[{"y":1,"x":"é\n"}]},"a":null}"#).unwrap();
+        assert_eq!(String::from_utf8(canonical(&value)).unwrap(), r#"{"a":null,"b":{"a":[{"x":"é\n","y":1}],"z":1}}"#);
+    }
+}

@@ -1,0 +1,5 @@
+//! Stage 2, Manifest + Lock → Plan. Pure: the same two files give the same plan anywhere.
+
+mod base;
+
+pub use base::{Base, Local};

@@ -1,0 +1,76 @@
+//! Stage 3: remembered facts. A kind and a key in, the bytes that were remembered out, or nothing. Never the truth, only a saving.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use super::{Store, draft, files};
+use crate::error::Result;
+use crate::oci::Digest;
+
+/// Largest remembered fact; a bigger file is not ours.
+const MOST_BYTES: u64 = 1 << 30;
+
+impl Store {
+    pub(super) fn memo_path(&self, kind: &str, key: &Digest) -> PathBuf {
+        self.root().join("memo").join(kind).join(key.hex())
+    }
+
+    /// What was remembered under this kind and key, if it is whole.
+    pub fn recall(&self, kind: &str, key: &Digest) -> Option<Vec<u8>> {
+        if !self.0.remembers {
+            return None;
+        }
+        let (mut file, size) = files::open(&self.memo_path(kind, key)).ok().flatten()?;
+        let mut bytes = Vec::new();
+        if size > MOST_BYTES || file.read_to_end(&mut bytes).is_err() || bytes.len() < 65 {
+            return None;
+        }
+        let fact = bytes.split_off(65);
+        let sum = Digest::of(&fact).hex() + "\n";
+        (bytes == sum.as_bytes()).then_some(fact)
+    }
+
+    /// Remembers a fact; a store that cannot be written forgets it.
+    pub fn remember(&self, kind: &str, key: &Digest, fact: &[u8]) {
+        let directory = self.root().join("tmp");
+        let write = || -> Result<(), Box<dyn std::error::Error>> {
+            std::fs::create_dir_all(&directory)?;
+            let mut file = tempfile::Builder::new().prefix("memo-").tempfile_in(&directory)?;
+            writeln!(file, "{}", Digest::of(fact).hex())?;
+            file.write_all(fact)?;
+            draft::publish(file, &self.memo_path(kind, key))?;
+            Ok(())
+        };
+        if let Err(cause) = write() {
+            self.note_once(
+                "memo",
+                format!("`{}` cannot be written, so nothing is remembered ({cause})", self.root().display()),
+            );
+        }
+    }
+
+    /// Keeps the description of an image that was built into the store; see [`Store::images`].
+    pub fn keep_image(&self, name: &Digest, description: &[u8]) -> Result<()> {
+        let directory = self.root().join("tmp");
+        let doing = || format!("writing to the store `{}`", self.root().display());
+        let failed = |cause| crate::error::Error::io(doing(), cause);
+        std::fs::create_dir_all(&directory).map_err(failed)?;
+        let mut file = tempfile::Builder::new().prefix("image-").tempfile_in(&directory).map_err(failed)?;
+        file.write_all(description).map_err(failed)?;
+        draft::publish(file, &self.root().join("images").join(name.hex()))
+    }
+
+    /// The descriptions of all images that were built into the store, in the order of their file names.
+    pub fn images(&self) -> Vec<Vec<u8>> {
+        let Ok(entries) = std::fs::read_dir(self.root().join("images")) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        let read = |path: &PathBuf| {
+            let (file, _) = files::open(path).ok().flatten()?;
+            let mut bytes = Vec::new();
+            file.take(4 << 20).read_to_end(&mut bytes).ok()?;
+            Some(bytes)
+        };
+        paths.iter().filter_map(read).collect()
+    }
+}

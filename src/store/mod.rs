@@ -1,0 +1,129 @@
+//! Stage 3, bytes by digest: a local directory, shared between processes. Digests in, verified files out.
+//! May touch the store's own directory and nothing else.
+//!
+//! ```text
+//! HOME/v1/blobs/sha256/HEX     a blob; hashed whole before it is handed out
+//! HOME/v1/memo/KIND/HEX        a remembered fact; its first line is the digest of the rest
+//! HOME/v1/images/HEX           one file for each image that was built into the store
+//! HOME/v1/locks/HEX            whose turn it is
+//! HOME/v1/tmp/                 what is being written; each file locked by its writer
+//! ```
+
+mod draft;
+mod files;
+mod memo;
+mod turn;
+
+pub use draft::{Draft, Hashed};
+pub use turn::Turn;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::event::{Event, Sink};
+use crate::oci::Digest;
+
+/// The local store. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    root: PathBuf,
+    remembers: bool,
+    sink: Sink,
+    said: Mutex<BTreeSet<&'static str>>,
+    verified: Mutex<BTreeSet<Digest>>,
+    swept: std::sync::Once,
+}
+
+impl Store {
+    /// The store below `home`. Nothing is created before something is written. Without `remembers` no remembered
+    /// fact is used (`--no-cache`).
+    pub fn new(home: &Path, remembers: bool, sink: Sink) -> Store {
+        Store(Arc::new(Inner {
+            root: home.join("v1"),
+            remembers,
+            sink,
+            said: Mutex::default(),
+            verified: Mutex::default(),
+            swept: std::sync::Once::new(),
+        }))
+    }
+
+    /// Where the store is.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.0.root.join("blobs").join("sha256").join(digest.hex())
+    }
+
+    /// The size of a blob if the store seems to hold it; not verified.
+    pub fn size(&self, digest: &Digest) -> Option<u64> {
+        files::open(&self.blob_path(digest)).ok().flatten().map(|(_, size)| size)
+    }
+
+    /// A blob, open at its start. It was hashed whole (once in this process) before it is handed out; one whose bytes are
+    /// not its name is dropped and counts as absent.
+    pub fn open(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
+        let path = self.blob_path(digest);
+        let Some((file, size)) = files::open(&path)? else { return Ok(None) };
+        if self.lock(&self.0.verified).contains(digest) {
+            return Ok(Some((file, size)));
+        }
+        let doing = || format!("reading `{}`", path.display());
+        let (found, read) = files::digest(&file).map_err(|cause| Error::io(doing(), cause))?;
+        if found != *digest || read != size {
+            self.note(format!("the cached blob {digest} was damaged and is fetched or made again"));
+            let _ = std::fs::remove_file(&path);
+            return Ok(None);
+        }
+        self.lock(&self.0.verified).insert(*digest);
+        Ok(Some((file, size)))
+    }
+
+    /// All bytes of a small blob; `limit` bounds what is read.
+    pub fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some((mut file, size)) = self.open(digest)? else { return Ok(None) };
+        if size > limit {
+            return Err(Error::local(format!("the blob {digest} has {size} bytes, {limit} are allowed here")));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        std::io::Read::read_to_end(&mut file, &mut bytes)
+            .map_err(|cause| Error::io(format!("reading the blob {digest}"), cause))?;
+        Ok(Some(bytes))
+    }
+
+    /// Puts bytes into the store.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest> {
+        let mut draft = self.draft()?;
+        std::io::Write::write_all(&mut draft, bytes).map_err(|cause| draft.failed(cause))?;
+        Ok(draft.finish(None)?.digest)
+    }
+
+    /// A new blob to write to; nothing is visible before [`Draft::finish`].
+    pub fn draft(&self) -> Result<Draft> {
+        draft::new(self)
+    }
+
+    fn note(&self, text: String) {
+        (self.0.sink)(Event::Note { text });
+    }
+
+    fn note_once(&self, key: &'static str, text: String) {
+        if self.lock(&self.0.said).insert(key) {
+            self.note(text);
+        }
+    }
+
+    fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;
