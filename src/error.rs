@@ -202,6 +202,14 @@ impl StdError for Error {
     }
 }
 
+/// The text with control characters escaped, so that it can be shown on a terminal.
+pub fn printable(text: &str) -> String {
+    let escape = |character: char| character.is_control();
+    let show =
+        |character: char| if escape(character) { character.escape_default().to_string() } else { character.into() };
+    text.chars().map(show).collect()
+}
+
 /// A text file as it was read, with the path as the user would name it.
 #[derive(Debug)]
 pub struct Text {

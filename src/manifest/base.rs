@@ -1,4 +1,4 @@
-//! Stage 2: what an image stands on. Pure.
+//! Stage 1: what an image stands on. Text in, a pinned base out. Pure.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,0 +1,289 @@
+//! Stage 1: the manifest's grammar, checked. A TOML text in, its tree and every mistake of spelling, kind and syntax out. Pure.
+
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::grammar::{self, Key, Kind, MANIFEST, Table, nearest};
+use super::written::{mode, place_of};
+use crate::error::{Finding, Place, Report, Text, printable};
+
+/// Parses the text and checks it against the grammar; the tree holds whatever could be understood.
+pub fn parse<'a>(text: &'a Arc<Text>, report: &mut Report) -> Spanned<DeTable<'a>> {
+    let (tree, syntax) = DeTable::parse_recoverable(&text.text);
+    let mut check = Check { text, report, broken: !syntax.is_empty() };
+    if let Some(at) = text.text.find('\0') {
+        check.report.add(
+            Finding::error("syntax", "the file holds a NUL byte")
+                .at(&place_of(text, at..at + 1), "here")
+                .help("is it a text file? TOML allows no control characters"),
+        );
+    } else {
+        check.syntax(&syntax);
+    }
+    check.table(tree.get_ref(), &MANIFEST, &place_of(text, 0..0));
+    tree
+}
+
+struct Check<'a, 'r> {
+    text: &'a Arc<Text>,
+    report: &'r mut Report,
+    /// With syntax errors a key may only seem to be missing.
+    broken: bool,
+}
+
+impl Check<'_, '_> {
+    /// The first error of each line; what follows on a line is mostly its echo.
+    fn syntax(&mut self, errors: &[toml::de::Error]) {
+        let mut lines = std::collections::BTreeSet::new();
+        for error in errors {
+            let place = place_of(self.text, error.span().unwrap_or(0..0));
+            if !lines.insert(place.line_column().0) {
+                continue;
+            }
+            let depth = error.message().contains("recurse") || error.message().contains("recursion");
+            let message =
+                if depth { "tables and lists are nested deeper than the limit of 80" } else { error.message() };
+            let mut finding = Finding::error("syntax", printable(message)).at(&place, "");
+            if message.contains("must be quoted") {
+                finding = finding.help("put strings in quotes, as in `\"text\"`");
+            } else if message == "duplicate key" {
+                finding =
+                    finding.help("a key or table stands once; `[[name]]` begins one more entry of a list of tables");
+            }
+            self.report.add(finding);
+            if depth {
+                break;
+            }
+        }
+    }
+
+    fn table(&mut self, tree: &DeTable<'_>, grammar: &'static Table, header: &Place) {
+        for (key, value) in tree {
+            let name = key.get_ref().as_ref();
+            let place = place_of(self.text, key.span());
+            match grammar.key(name) {
+                Some(key) => self.value(key, value, &place),
+                None => self.unknown(name, &place, grammar),
+            }
+        }
+        for key in grammar.keys.iter().filter(|key| key.required && !tree.contains_key(key.name) && !self.broken) {
+            let what = match key.kind {
+                Kind::Table(table) => format!("the table `[{}]` is missing", table.name),
+                _ => format!("the key `{}` is missing", key.name),
+            };
+            let example = match key.name {
+                "schema" => "add `schema = 1` at the top".to_string(),
+                "image" => "add `[image]` with at least `base = \"…\"`".to_string(),
+                "base" => "add `base = \"scratch\"`, or an image by digest: `base = \"name:tag@sha256:…\"`".to_string(),
+                name => format!("add `{name} = …`: {}", first_sentence(key.about)),
+            };
+            self.report.add(Finding::error("missing-key", what).at(header, "").help(example));
+        }
+    }
+
+    fn unknown(&mut self, name: &str, place: &Place, grammar: &'static Table) {
+        let shown = printable(name);
+        let of = if grammar.name == MANIFEST.name { "here".to_string() } else { format!("in `{}`", grammar.name) };
+        let mut finding = Finding::error("unknown-key", format!("the key `{shown}` is not known {of}")).at(place, "");
+        let elsewhere = grammar::tables().into_iter().find(|(_, table)| table.key(name).is_some());
+        if let Some(near) = grammar.nearest(name) {
+            finding = finding.at(place, format!("did you mean `{near}`?"));
+        } else if let Some((path, _)) = elsewhere.filter(|_| grammar.name == MANIFEST.name) {
+            finding = finding.at(place, "").help(format!("`{shown}` belongs under `[{path}]`"));
+        } else {
+            let known: Vec<&str> = grammar.keys.iter().map(|key| key.name).collect();
+            finding = finding.help(format!("known are: {}", known.join(", ")));
+        }
+        self.report.add(finding);
+    }
+
+    fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>, name: &Place) {
+        let place = place_of(self.text, value.span());
+        match (&key.kind, value.get_ref()) {
+            (Kind::Text, DeValue::String(_)) | (Kind::Bool, DeValue::Boolean(_)) => {}
+            (Kind::TextOrList, DeValue::String(_)) => {}
+            (Kind::TextOrList, DeValue::Array(items)) => self.list(key.name, items, true, &place),
+            (Kind::List { some }, DeValue::Array(items)) => self.list(key.name, items, *some, &place),
+            (Kind::OneOf(words), DeValue::String(word)) if !words.contains(&word.as_ref()) => {
+                let mut finding = Finding::error("value", format!("`{}` cannot be `{}`", key.name, printable(word)))
+                    .at(&place, format!("expected {}", key.kind.expects()));
+                if let Some(near) = nearest(word, words.iter().copied()) {
+                    finding = finding.help(format!("did you mean \"{near}\"?"));
+                }
+                self.report.add(finding);
+            }
+            (Kind::OneOf(_), DeValue::String(_)) => {}
+            (Kind::Number { least, most }, DeValue::Integer(number)) => {
+                let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                if !number.is_some_and(|number| (*least..=*most).contains(&number)) {
+                    let mut finding = Finding::error("value", format!("`{}` is out of range", key.name))
+                        .at(&place, format!("expected {}", key.kind.expects()));
+                    if ["schema", "format"].contains(&key.name) {
+                        finding = finding.help("a newer manifest needs a newer stillframe");
+                    }
+                    self.report.add(finding);
+                }
+            }
+            (Kind::Mode, given) => self.mode(key.name, given, &place),
+            (Kind::Table(grammar), DeValue::Table(tree)) => {
+                self.table(tree, grammar, if tree.is_empty() { name } else { &place });
+            }
+            (Kind::Tables(grammar), DeValue::Array(items)) => {
+                for item in items.iter() {
+                    let place = place_of(self.text, item.span());
+                    match item.get_ref() {
+                        DeValue::Table(tree) => self.table(tree, grammar, &place),
+                        other => self.wrong_kind(key.name, &key.kind, other, &place),
+                    }
+                }
+            }
+            (Kind::Map { levels }, DeValue::Table(tree)) => self.map(tree, levels),
+            (Kind::Env, DeValue::Table(tree)) => self.env(tree),
+            (Kind::Named(grammar), DeValue::Table(tree)) => {
+                for (key, value) in tree {
+                    match value.get_ref() {
+                        DeValue::Table(inner) => self.table(inner, grammar, &place_of(self.text, key.span())),
+                        other => {
+                            let finding = Finding::error(
+                                "type",
+                                format!("a {} is a table, not {}", grammar.name, article(other)),
+                            )
+                            .at(&place_of(self.text, value.span()), "")
+                            .help(format!(
+                                "write `{} = {{ from = \"env:NAME\", default = \"…\" }}`",
+                                printable(key.get_ref())
+                            ));
+                            self.report.add(finding);
+                        }
+                    }
+                }
+            }
+            (kind, other) => self.wrong_kind(key.name, kind, other, &place),
+        }
+    }
+
+    fn wrong_kind(&mut self, key: &str, kind: &Kind, given: &DeValue<'_>, place: &Place) {
+        let mut finding = Finding::error("type", format!("`{key}` cannot be {}", article(given)))
+            .at(place, format!("expected {}", kind.expects()));
+        if let (Kind::List { .. }, DeValue::String(text)) = (kind, given) {
+            let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{}\"", printable(word))).collect();
+            finding = finding.help(format!("write `{key} = [{}]`; nothing is ever given to a shell", words.join(", ")));
+        }
+        if let (Kind::Tables(table), DeValue::Table(_)) = (kind, given) {
+            finding = finding.help(format!("write `[[{}]]` with two brackets; each one begins an entry", table.name));
+        }
+        self.report.add(finding);
+    }
+
+    fn list(&mut self, key: &str, items: &toml::de::DeArray<'_>, some: bool, place: &Place) {
+        if some && items.is_empty() && !self.broken {
+            let mut finding = Finding::error("empty", format!("`{key}` is empty")).at(place, "expected at least one");
+            if ["entrypoint", "cmd"].contains(&key) {
+                finding = finding
+                    .help(format!("leave the key out to keep the base's, or write `unset = [\"{key}\"]` to drop it"));
+            }
+            self.report.add(finding);
+        }
+        for item in items.iter().filter(|item| !item.get_ref().is_str()) {
+            let place = place_of(self.text, item.span());
+            let given = item.get_ref();
+            let mut finding = Finding::error("type", format!("`{key}` holds strings, not {}", article(given)))
+                .at(&place, "expected a string");
+            if given.is_integer() {
+                finding = finding.help(format!("write `\"{}\"`", printable(&self.text.text[place.span.clone()])));
+            }
+            self.report.add(finding);
+        }
+    }
+
+    fn mode(&mut self, key: &str, given: &DeValue<'_>, place: &Place) {
+        if mode(given).is_some() {
+            return;
+        }
+        let finding = Finding::error("mode", format!("`{key}` is not a mode"))
+            .at(place, "expected four octal digits in quotes, or an octal number");
+        let help = match given {
+            DeValue::Integer(number) if number.radix() == 10 => {
+                let digits = number.as_str().trim_start_matches('0');
+                let octal = digits.len() <= 4
+                    && !digits.is_empty()
+                    && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+                let digits = if octal { format!("{digits:0>4}") } else { "0755".into() };
+                format!("write \"{digits}\" or 0o{}; a bare number is decimal", digits.trim_start_matches('0'))
+            }
+            DeValue::String(text) => match text.trim_start_matches("0o").trim_start_matches('0') {
+                digits
+                    if (1..=4).contains(&digits.len())
+                        && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) =>
+                {
+                    format!("write \"{digits:0>4}\"")
+                }
+                _ => "write it as in \"0755\" or 0o755; the first digit is for setuid (4), setgid (2) and sticky (1)"
+                    .into(),
+            },
+            _ => "write it as in \"0755\" or 0o755".into(),
+        };
+        self.report.add(finding.help(help));
+    }
+
+    fn map(&mut self, tree: &DeTable<'_>, levels: &[&str]) {
+        for (key, value) in tree {
+            match value.get_ref() {
+                DeValue::String(_) => {}
+                DeValue::Table(inner) if levels.contains(&key.get_ref().as_ref()) => self.map(inner, &[]),
+                other => {
+                    let mut finding =
+                        Finding::error("type", format!("`{}` cannot be {}", printable(key.get_ref()), article(other)))
+                            .at(&place_of(self.text, value.span()), "expected a string");
+                    if other.is_table() {
+                        finding =
+                            finding.help("put a key that holds dots in quotes, as in `\"org.example.key\" = \"…\"`");
+                    }
+                    self.report.add(finding);
+                }
+            }
+        }
+    }
+
+    fn env(&mut self, tree: &DeTable<'_>) {
+        for (key, value) in tree {
+            let place = place_of(self.text, value.span());
+            let ok = match value.get_ref() {
+                DeValue::String(_) => true,
+                DeValue::Table(inner) => {
+                    inner.len() == 1
+                        && inner.iter().all(|(how, value)| {
+                            ["prepend", "append"].contains(&how.get_ref().as_ref()) && value.get_ref().is_str()
+                        })
+                }
+                _ => false,
+            };
+            if !ok {
+                let name = printable(key.get_ref());
+                let finding = Finding::error("type", format!("`{name}` cannot be {}", article(value.get_ref())))
+                    .at(&place, "expected a string, `{ prepend = \"…\" }` or `{ append = \"…\" }`");
+                self.report.add(finding);
+            }
+        }
+    }
+}
+
+fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "this table",
+    }
+}
+
+fn first_sentence(text: &str) -> String {
+    let sentence = text.split(". ").next().unwrap_or(text).trim_end_matches('.');
+    let mut characters = sentence.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
+}

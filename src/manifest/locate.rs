@@ -1,0 +1,87 @@
+//! Stage 1: finds and reads the manifest. A path from the command line in, its text and the directories around it out.
+//! May read the manifest and look for a `.git` above it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result, Text, printable};
+
+/// The names that are looked for in a directory, in this order.
+pub const NAMES: [&str; 2] = ["image.toml", "imagefile.toml"];
+
+/// Largest manifest in bytes.
+pub const MOST_BYTES: u64 = 1 << 20;
+
+/// A manifest and where it lies.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// The text, named as the user would name it.
+    pub text: Arc<Text>,
+    /// The directory that sources are relative to, absolute.
+    pub directory: PathBuf,
+    /// The outermost directory that sources may lie in: the nearest one above with a `.git`, else `directory`.
+    pub around: PathBuf,
+}
+
+/// Finds the manifest at `path`, a file or a directory, and reads it.
+pub fn locate(path: &Path) -> Result<Location> {
+    let file = file(path)?;
+    let doing = || format!("reading `{}`", shown(&file));
+    let text = text(&file)?;
+    let absolute = std::fs::canonicalize(&file).map_err(|cause| Error::io(doing(), cause))?;
+    let directory = absolute.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let around = directory.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&directory).to_path_buf();
+    Ok(Location { text: Arc::new(Text { path: shown(&file), text }), directory, around })
+}
+
+fn file(path: &Path) -> Result<PathBuf> {
+    let missing = |what: String| Error::usage(what).hint("name it with `-f PATH`, or write one (`stillframe --help`)");
+    match std::fs::metadata(path) {
+        Ok(facts) if facts.is_dir() => {
+            let found = NAMES.iter().map(|name| path.join(name)).find(|file| file.symlink_metadata().is_ok());
+            found.ok_or_else(|| {
+                missing(format!("there is no `{}` and no `{}` in `{}`", NAMES[0], NAMES[1], shown(path)))
+            })
+        }
+        Ok(_) => Ok(path.to_path_buf()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            Err(missing(format!("`{}` does not exist", shown(path))))
+        }
+        Err(cause) => Err(Error::io(format!("reading `{}`", shown(path)), cause)),
+    }
+}
+
+fn text(file: &Path) -> Result<String> {
+    let name = shown(file);
+    let read = || {
+        let facts = std::fs::metadata(file)?;
+        if !facts.is_file() {
+            return Err(std::io::Error::other("it is not a plain file"));
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(file)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|cause| Error::io(format!("reading `{name}`"), cause))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::usage(format!("`{name}` is larger than the limit of {MOST_BYTES} bytes"))
+            .hint("keep large content in files of its own and name them with `src`"));
+    }
+    String::from_utf8(bytes).map_err(|cause| {
+        let valid = cause.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&cause.as_bytes()[..valid]).into_owned();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").trim_start_matches('\u{feff}').chars().count() + 1;
+        Error::new(
+            Kind::Usage,
+            format!("{name}:{line}:{column}: the byte 0x{:02x} is not UTF-8", cause.as_bytes()[valid]),
+        )
+        .hint("save the file as UTF-8")
+    })
+}
+
+fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    printable(text.strip_prefix("./").unwrap_or(&text))
+}

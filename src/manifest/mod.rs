@@ -1,0 +1,25 @@
+//! Stage 1, `image.toml` → [`Manifest`]. Text in, a checked value and a report of every mistake out.
+//! Pure text work, but for [`locate`] (finds and reads the file) and [`values`] (git, environment, `--set`; read once, there).
+//!
+//! Written and meant are two types: [`grammar`] and [`written`] know what stands in the file, [`meant`] what it means.
+
+pub mod base;
+mod check;
+mod config;
+pub mod grammar;
+mod items;
+pub mod locate;
+pub mod meant;
+pub mod read;
+pub mod schema;
+pub mod values;
+pub mod words;
+mod written;
+
+pub use base::{Base, Local};
+pub use locate::Location;
+pub use meant::{
+    Account, Annotations, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source, Template, What, Who,
+};
+pub use read::{Read, read};
+pub use values::{Created, Git, Outside, Scope, Values};

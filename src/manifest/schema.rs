@@ -1,0 +1,70 @@
+//! Stage 1: the JSON Schema of `image.toml`, made from the grammar that the checker uses. Pure.
+
+use serde_json::{Map, Value, json};
+
+use super::grammar::{Kind, MANIFEST, Table};
+
+/// The schema (JSON Schema draft 2020-12), as editors read it.
+pub fn schema() -> Value {
+    let mut root = table(&MANIFEST);
+    let map = root.as_object_mut();
+    if let Some(map) = map {
+        map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert("title".into(), json!("stillframe image.toml"));
+    }
+    root
+}
+
+fn table(table: &Table) -> Value {
+    let properties: Map<String, Value> = table
+        .keys
+        .iter()
+        .map(|key| {
+            let mut value = kind(&key.kind);
+            if let Some(map) = value.as_object_mut() {
+                map.insert("description".into(), json!(key.about));
+            }
+            (key.name.to_string(), value)
+        })
+        .collect();
+    let required: Vec<&str> = table.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    json!({
+        "type": "object",
+        "description": table.about,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn kind(kind: &Kind) -> Value {
+    match kind {
+        Kind::Text => json!({ "type": "string" }),
+        Kind::OneOf(words) => json!({ "enum": words }),
+        Kind::TextOrList => {
+            json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })
+        }
+        Kind::List { some } => json!({ "type": "array", "items": { "type": "string" }, "minItems": i32::from(*some) }),
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Number { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Mode => {
+            json!({ "oneOf": [{ "type": "string", "pattern": "^[0-7]{4}$" }, { "type": "integer", "minimum": 0, "maximum": 0o7777 }] })
+        }
+        Kind::Table(inner) => table(inner),
+        Kind::Tables(inner) => json!({ "type": "array", "items": table(inner) }),
+        Kind::Map { levels } => {
+            let inner: Map<String, Value> = levels
+                .iter()
+                .map(|level| {
+                    (level.to_string(), json!({ "type": "object", "additionalProperties": { "type": "string" } }))
+                })
+                .collect();
+            json!({ "type": "object", "properties": inner, "additionalProperties": { "type": "string" } })
+        }
+        Kind::Env => {
+            let edit = |how: &str| json!({ "type": "object", "properties": { how: { "type": "string" } }, "required": [how], "additionalProperties": false });
+            json!({ "type": "object", "additionalProperties": { "oneOf": [{ "type": "string" }, edit("prepend"), edit("append")] } })
+        }
+        Kind::Named(inner) => json!({ "type": "object", "additionalProperties": table(inner) }),
+    }
+}

@@ -1,0 +1,218 @@
+//! Stage 1: the manifest as it is written: values with their places, nothing interpreted. A checked TOML tree in, plain structs out. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::grammar;
+use crate::error::{Place, Text};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Spot<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// The whole file.
+pub struct Written {
+    /// The declared variables.
+    pub vars: Vec<Var>,
+    /// `[image]`.
+    pub image: View,
+    /// `[env]`.
+    pub env: Vec<(Spot<String>, Env)>,
+    /// `[labels]`.
+    pub labels: Vec<(Spot<String>, Spot<String>)>,
+    /// `[annotations]`, each for a level or for all.
+    pub annotations: Vec<(Option<&'static str>, Spot<String>, Spot<String>)>,
+    /// All entries in the order of the file, each with the name of its table.
+    pub items: Vec<(&'static str, View)>,
+}
+
+/// A variable's declaration.
+pub struct Var {
+    /// Its name.
+    pub name: Spot<String>,
+    /// Its keys.
+    pub view: View,
+}
+
+/// A value of `[env]`.
+pub enum Env {
+    /// Replaces the base's.
+    Set(Spot<String>),
+    /// Joins the base's in front.
+    Prepend(Spot<String>),
+    /// Joins the base's behind.
+    Append(Spot<String>),
+}
+
+/// One table of the file: its keys by name. A key of a wrong type is absent; the checker has reported it.
+pub struct View {
+    /// The table's header.
+    pub place: Place,
+    texts: BTreeMap<String, Spot<String>>,
+    lists: BTreeMap<String, Spot<Vec<Spot<String>>>>,
+    numbers: BTreeMap<String, Spot<i64>>,
+    bools: BTreeMap<String, bool>,
+    modes: BTreeMap<String, Spot<u16>>,
+}
+
+impl View {
+    /// The string under this key.
+    pub fn text(&self, key: &str) -> Option<&Spot<String>> {
+        self.texts.get(key)
+    }
+
+    /// The list of strings under this key, if it is there.
+    pub fn list(&self, key: &str) -> Option<&Spot<Vec<Spot<String>>>> {
+        self.lists.get(key)
+    }
+
+    /// The number under this key.
+    pub fn number(&self, key: &str) -> Option<&Spot<i64>> {
+        self.numbers.get(key)
+    }
+
+    /// Whether the key is there and `true`.
+    pub fn is(&self, key: &str) -> bool {
+        self.bools.get(key).copied().unwrap_or(false)
+    }
+
+    /// The permission bits under this key.
+    pub fn mode(&self, key: &str) -> Option<&Spot<u16>> {
+        self.modes.get(key)
+    }
+
+    fn of(text: &Arc<Text>, place: Place, table: &DeTable<'_>) -> View {
+        let (mut texts, mut lists, mut numbers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut bools, mut modes) = (BTreeMap::new(), BTreeMap::new());
+        for (key, value) in table {
+            let name = key.get_ref().to_string();
+            let at = place_of(text, value.span());
+            if let Some(mode) = mode(value.get_ref()) {
+                modes.insert(name.clone(), Spot { value: mode, place: at.clone() });
+            }
+            match value.get_ref() {
+                DeValue::String(string) => drop(texts.insert(name, Spot { value: string.to_string(), place: at })),
+                DeValue::Boolean(yes) => drop(bools.insert(name, *yes)),
+                DeValue::Integer(integer) => {
+                    if let Ok(value) = i64::from_str_radix(integer.as_str(), integer.radix()) {
+                        numbers.insert(name, Spot { value, place: at });
+                    }
+                }
+                DeValue::Array(array) => {
+                    let items = array.iter().filter_map(|item| {
+                        let value = item.get_ref().as_str()?.to_string();
+                        Some(Spot { value, place: place_of(text, item.span()) })
+                    });
+                    lists.insert(name, Spot { value: items.collect(), place: at });
+                }
+                _ => {}
+            }
+        }
+        View { place, texts, lists, numbers, bools, modes }
+    }
+}
+
+/// The permission bits that a value stands for: a string of four octal digits or an octal integer.
+pub fn mode(value: &DeValue<'_>) -> Option<u16> {
+    let bits = match value {
+        DeValue::String(text) if text.len() == 4 && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit)) => {
+            u16::from_str_radix(text, 8).ok()?
+        }
+        DeValue::Integer(integer) if integer.radix() == 8 => u16::from_str_radix(integer.as_str(), 8).ok()?,
+        _ => return None,
+    };
+    (bits <= 0o7777).then_some(bits)
+}
+
+/// A place in the text, moved to character boundaries.
+pub fn place_of(text: &Arc<Text>, span: std::ops::Range<usize>) -> Place {
+    let fit = |mut at: usize| {
+        at = at.min(text.text.len());
+        while !text.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    Place { text: text.clone(), span: fit(span.start)..fit(span.end) }
+}
+
+/// Takes the whole tree apart.
+pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
+    let table = |name: &str| root.get(name).and_then(|value| value.get_ref().as_table());
+    let start = place_of(text, 0..0);
+    let image = match root.get("image") {
+        Some(value) if value.get_ref().is_table() => {
+            View::of(text, place_of(text, value.span()), value.get_ref().as_table().unwrap_or(root))
+        }
+        _ => View::of(text, start, &DeTable::default()),
+    };
+    let vars = table("vars").into_iter().flat_map(DeTable::iter).filter_map(|(key, value)| {
+        let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
+        let view = View::of(text, name.place.clone(), value.get_ref().as_table()?);
+        Some(Var { name, view })
+    });
+    Written {
+        vars: vars.collect(),
+        image,
+        env: table("env").map(|table| env(text, table)).unwrap_or_default(),
+        labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
+        annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),
+        items: items(text, root),
+    }
+}
+
+fn pairs(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Spot<String>)> {
+    let pair = table.iter().filter_map(|(key, value)| {
+        let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
+        let value = Spot { value: value.get_ref().as_str()?.to_string(), place: place_of(text, value.span()) };
+        Some((name, value))
+    });
+    pair.collect()
+}
+
+fn env(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Env)> {
+    let mut all: Vec<_> = pairs(text, table).into_iter().map(|(name, value)| (name, Env::Set(value))).collect();
+    for (key, value) in table {
+        let Some(inner) = value.get_ref().as_table() else { continue };
+        let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
+        for (how, value) in pairs(text, inner) {
+            match how.value.as_str() {
+                "prepend" => all.push((name.clone(), Env::Prepend(value))),
+                "append" => all.push((name.clone(), Env::Append(value))),
+                _ => {}
+            }
+        }
+    }
+    all
+}
+
+fn annotations(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Option<&'static str>, Spot<String>, Spot<String>)> {
+    let mut all: Vec<_> = pairs(text, table).into_iter().map(|(key, value)| (None, key, value)).collect();
+    for level in ["index", "manifest"] {
+        if let Some(inner) = table.get(level).and_then(|value| value.get_ref().as_table()) {
+            all.extend(pairs(text, inner).into_iter().map(|(key, value)| (Some(level), key, value)));
+        }
+    }
+    all
+}
+
+fn items(text: &Arc<Text>, root: &DeTable<'_>) -> Vec<(&'static str, View)> {
+    let mut all = Vec::new();
+    for (name, table) in grammar::tables() {
+        let Some(array) = root.get(name).and_then(|value| value.get_ref().as_array()) else { continue };
+        for item in array.iter() {
+            if let Some(inner) = item.get_ref().as_table() {
+                all.push((table.name, View::of(text, place_of(text, item.span()), inner)));
+            }
+        }
+    }
+    all.sort_by_key(|(_, view)| view.place.span.start);
+    all
+}
