@@ -1,3 +1,136 @@
-//! Stage 2, Manifest + Lock → Plan. Pure: the same two files give the same plan anywhere.
+//! Stage 2, Manifest + Lock → [`Plan`]. Pure: the same two texts give the same plan anywhere.
+
+use std::collections::BTreeMap;
 
 pub use crate::manifest::{Base, Local};
+
+use crate::error::Place;
+use crate::manifest::{Annotations, Config, Created, Image, Item, Manifest, What, values};
+use crate::oci::media::Compression;
+use crate::oci::{Platform, Repository, Tag};
+
+/// Hex digits of the commit in a `sha-…` tag.
+const SHA_DIGITS: usize = 12;
+
+/// What will be made and under which names.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where it is pushed.
+    pub names: Vec<Repository>,
+    /// The tags it gets, the last one moved last.
+    pub tags: Vec<Tag>,
+    /// `created` of config and history, seconds since 1970.
+    pub created: i64,
+    /// Remarks on manifests and index.
+    pub annotations: Annotations,
+    /// One for each platform, in the order of the manifest.
+    pub images: Vec<ImagePlan>,
+    /// What a person should know of the choices made here.
+    pub notes: Vec<String>,
+}
+
+/// One platform's image.
+#[derive(Clone, Debug)]
+pub struct ImagePlan {
+    /// What it is for.
+    pub platform: Platform,
+    /// What it stands on, and where that is said.
+    pub base: (Base, Place),
+    /// What is set in the config.
+    pub config: Config,
+    /// How its own layers are compressed.
+    pub compression: Compression,
+    /// What is put into it.
+    pub items: Vec<Item>,
+    /// The layers, lowest first; each names its items by their place in `items`.
+    pub layers: Vec<LayerPlan>,
+}
+
+/// One layer: a name for people and for the history, and its items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerPlan {
+    /// `files`, `binaries` or a name of the manifest.
+    pub name: String,
+    /// Places in [`ImagePlan::items`].
+    pub items: Vec<u32>,
+}
+
+impl Plan {
+    /// The plan of a manifest.
+    pub fn new(manifest: &Manifest) -> Plan {
+        let mut notes = Vec::new();
+        let created = match &manifest.created {
+            Created::At(seconds) => *seconds,
+            Created::Fallback(why) => {
+                notes.push(format!("`created` is {}, because {why}", values::rfc3339(values::FIXED)));
+                values::FIXED
+            }
+        };
+        Plan {
+            names: manifest.names.clone(),
+            tags: tags(manifest, &mut notes),
+            created,
+            annotations: manifest.annotations.clone(),
+            images: manifest.images.iter().map(image).collect(),
+            notes,
+        }
+    }
+}
+
+/// Without rules for tags: the commit, if the work tree is that commit.
+fn tags(manifest: &Manifest, notes: &mut Vec<String>) -> Vec<Tag> {
+    let Some(git) = manifest.values.git() else { return Vec::new() };
+    if let Some(path) = &git.dirty {
+        notes.push(format!("there is no tag for the commit, because `{path}` is not committed"));
+        return Vec::new();
+    }
+    let sha = &git.sha[..SHA_DIGITS.min(git.sha.len())];
+    format!("sha-{sha}").parse().into_iter().collect()
+}
+
+fn image(image: &Image) -> ImagePlan {
+    ImagePlan {
+        platform: image.platform.clone(),
+        base: image.base.clone(),
+        config: image.config.clone(),
+        compression: image.compression,
+        layers: layers(&image.items),
+        items: image.items.clone(),
+    }
+}
+
+/// Groups by rate of change, slowest first: files, named layers in the order in which they are first named, binaries.
+/// What is removed stands in the first layer made.
+fn layers(items: &[Item]) -> Vec<LayerPlan> {
+    let mut groups: BTreeMap<(u8, usize), LayerPlan> = BTreeMap::new();
+    let mut named: Vec<&str> = Vec::new();
+    let mut removed = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let at = at as u32;
+        let (key, name) = match (&item.layer, &item.what) {
+            (_, What::Remove) => {
+                removed.push(at);
+                continue;
+            }
+            (Some(name), _) => {
+                let known = named.iter().position(|known| known == name);
+                let order = known.unwrap_or_else(|| {
+                    named.push(name);
+                    named.len() - 1
+                });
+                ((1, order), name.as_str())
+            }
+            (None, What::Binary { .. }) => ((2, 0), "binaries"),
+            (None, _) => ((0, 0), "files"),
+        };
+        groups.entry(key).or_insert_with(|| LayerPlan { name: name.to_string(), items: Vec::new() }).items.push(at);
+    }
+    let mut layers: Vec<LayerPlan> = groups.into_values().collect();
+    if layers.is_empty() && !removed.is_empty() {
+        layers.push(LayerPlan { name: "files".into(), items: Vec::new() });
+    }
+    if let Some(first) = layers.first_mut() {
+        first.items.extend(removed);
+    }
+    layers
+}

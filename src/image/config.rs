@@ -1,0 +1,134 @@
+//! Stage 7: the config of one image. The base's config, the plan's edits and the layers in, a config out. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Layer;
+use crate::manifest::EnvEdit;
+use crate::oci;
+use crate::oci::History;
+use crate::plan::ImagePlan;
+
+/// The base's config with the plan's edits; nothing else of the base changes.
+pub fn config(base: &oci::Image, plan: &ImagePlan, user: &str, layers: &[Layer], created: &str) -> oci::Image {
+    let mut image = base.clone();
+    if image.architecture.is_empty() {
+        image.os = plan.platform.os.clone();
+        image.architecture = plan.platform.arch.clone();
+        image.variant = plan.platform.variant.clone();
+    }
+    image.created = Some(created.to_string());
+    unset(&mut image.config, plan);
+    set(&mut image.config, plan);
+    image.config.user = user.to_string();
+    image.config.env = env(std::mem::take(&mut image.config.env), &plan.config.env);
+    image.rootfs.kind = "layers".into();
+    image.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    history(&mut image.history, layers, created);
+    image
+}
+
+fn unset(config: &mut oci::Config, plan: &ImagePlan) {
+    for edit in &plan.config.unset {
+        match (edit.field.as_str(), &edit.key) {
+            ("cmd", _) => config.cmd.clear(),
+            ("entrypoint", _) => config.entrypoint.clear(),
+            ("user", _) => config.user.clear(),
+            ("workdir", _) => config.working_dir.clear(),
+            ("stop-signal", _) => config.stop_signal.clear(),
+            ("healthcheck", _) => drop(config.rest.remove("Healthcheck")),
+            ("onbuild", _) => drop(config.rest.remove("OnBuild")),
+            ("shell", _) => drop(config.rest.remove("Shell")),
+            ("env", None) => config.env.clear(),
+            ("env", Some(key)) => config.env.retain(|pair| name(pair) != key),
+            ("labels", None) => config.labels.clear(),
+            ("labels", Some(key)) => drop(config.labels.remove(key)),
+            ("ports", key) => drop_key(&mut config.exposed_ports, key.as_ref()),
+            ("volumes", key) => drop_key(&mut config.volumes, key.as_ref()),
+            _ => {}
+        }
+    }
+}
+
+fn drop_key(map: &mut BTreeMap<String, Value>, key: Option<&String>) {
+    map.retain(|known, _| key.is_some_and(|key| key != known));
+}
+
+fn set(config: &mut oci::Config, plan: &ImagePlan) {
+    let written = &plan.config;
+    if let Some(entrypoint) = &written.entrypoint {
+        config.entrypoint = entrypoint.clone();
+        config.cmd.clear();
+    }
+    if let Some(cmd) = &written.cmd {
+        config.cmd = cmd.clone();
+    }
+    if let Some(workdir) = &written.workdir {
+        config.working_dir = workdir.clone();
+    }
+    if let Some(signal) = &written.stop_signal {
+        config.stop_signal = signal.clone();
+    }
+    config.exposed_ports.extend(written.ports.iter().map(|port| (port.clone(), json!({}))));
+    config.volumes.extend(written.volumes.iter().map(|volume| (volume.clone(), json!({}))));
+    config.labels.extend(written.labels.clone());
+}
+
+fn name(pair: &str) -> &str {
+    pair.split('=').next().unwrap_or(pair)
+}
+
+/// The base's variables keep their order; new ones follow by name.
+fn env(base: Vec<String>, edits: &BTreeMap<String, EnvEdit>) -> Vec<String> {
+    let mut edits = edits.clone();
+    let mut all: Vec<String> = Vec::new();
+    for pair in base {
+        let edit = edits.remove(name(&pair));
+        let old = pair.split_once('=').map_or("", |(_, value)| value);
+        all.push(match edit {
+            None => pair,
+            Some(edit) => format!("{}={}", name(&pair), join(old, &edit)),
+        });
+    }
+    all.extend(edits.iter().map(|(name, edit)| format!("{name}={}", join("", edit))));
+    all
+}
+
+fn join(old: &str, edit: &EnvEdit) -> String {
+    match edit {
+        EnvEdit::Set(value) => value.clone(),
+        EnvEdit::Prepend(value) | EnvEdit::Append(value) if old.is_empty() => value.clone(),
+        EnvEdit::Prepend(value) => format!("{value}:{old}"),
+        EnvEdit::Append(value) => format!("{old}:{value}"),
+    }
+}
+
+/// One entry for each own layer; a base whose history does not tell all its layers is filled up, so that the counts agree.
+fn history(history: &mut Vec<History>, layers: &[Layer], created: &str) {
+    let base = layers.iter().filter(|layer| layer.name.is_none()).count();
+    let told = history.iter().filter(|entry| !entry.empty_layer).count();
+    history.extend((told..base).map(|_| History { created_by: Some("base layer".into()), ..History::default() }));
+    history.extend(layers.iter().filter_map(|layer| layer.name.as_ref()).map(|name| History {
+        created: Some(created.to_string()),
+        created_by: Some(format!("stillframe: {name}")),
+        ..History::default()
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_join_the_base() {
+        let edits = BTreeMap::from([
+            ("PATH".to_string(), EnvEdit::Prepend("/app/bin".into())),
+            ("B".to_string(), EnvEdit::Set("2".into())),
+            ("NEW".to_string(), EnvEdit::Append("x".into())),
+            ("A".to_string(), EnvEdit::Append("z".into())),
+        ]);
+        let base = ["PATH=/bin", "B=1=1", "KEEP", "A=y"].map(str::to_string).to_vec();
+        assert_eq!(env(base, &edits), ["PATH=/app/bin:/bin", "B=2", "KEEP", "A=y:z", "NEW=x"]);
+    }
+}

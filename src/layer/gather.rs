@@ -1,0 +1,464 @@
+//! Stage 6: what the sources of a plan are on this machine. Items in, listings out; what is missing or cannot be copied goes
+//! into the report. Reads directories and file facts of the context, no content but templates and `.imageignore`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ignore::{Globs, ImageIgnore};
+use super::tree::Seen;
+use crate::ctx::Ctx;
+use crate::error::{Error, Finding, Place, Report, Result, printable};
+use crate::manifest::grammar::nearest;
+use crate::manifest::{Copy, Item, Manifest, Source, Template, What};
+
+/// The ignore file beside the manifest.
+pub const IMAGE_IGNORE: &str = ".imageignore";
+/// Largest `.imageignore`, and largest file that is rendered, in bytes.
+const MOST_TEXT: u64 = 16 << 20;
+/// Deepest directory below a copied one.
+const DEEPEST: usize = 256;
+
+/// What one item's source is.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// It has none: the item says all itself.
+    Nothing,
+    /// A file.
+    File { path: Arc<Path>, seen: Seen },
+    /// A rendered file.
+    Text(Arc<[u8]>),
+    /// A directory's contents: sorted by path.
+    Tree { root: Arc<Path>, entries: Arc<Vec<(String, Kind)>> },
+}
+
+/// One thing in a copied directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File(Seen),
+    /// A directory.
+    Directory,
+    /// A link and its target.
+    Link(String),
+}
+
+/// The sources of all items of all platforms, in their order; what several items share is looked at once.
+pub fn gather(ctx: &Ctx, manifest: &Manifest, report: &mut Report) -> Result<Vec<Vec<Found>>> {
+    let ignore = image_ignore(&manifest.directory, report)?;
+    let context = fs::canonicalize(&manifest.context)
+        .map_err(|cause| Error::io(format!("reading the context `{}`", manifest.context.display()), cause))?;
+    let directory = fs::canonicalize(&manifest.directory).unwrap_or_else(|_| manifest.directory.clone());
+    let mut gather = Gather { ctx, directory, context, ignore, report, known: BTreeMap::new() };
+    let mut all = Vec::new();
+    for image in &manifest.images {
+        let mut found = Vec::new();
+        for item in &image.items {
+            ctx.cancel.check()?;
+            found.push(gather.item(item)?);
+        }
+        all.push(found);
+    }
+    Ok(all)
+}
+
+fn image_ignore(directory: &Path, report: &mut Report) -> Result<ImageIgnore> {
+    let path = directory.join(IMAGE_IGNORE);
+    let text = match read_text(&path) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(ImageIgnore::default()),
+        Err(cause) => return Err(Error::io(format!("reading `{IMAGE_IGNORE}`"), cause)),
+    };
+    Ok(ImageIgnore::parse(&text).unwrap_or_else(|error| {
+        report.add(Finding::error("ignore", error.message()).help("it follows the syntax of `.dockerignore`"));
+        ImageIgnore::default()
+    }))
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let facts = fs::metadata(path)?;
+    if !facts.is_file() || facts.len() > MOST_TEXT {
+        return Err(std::io::Error::other(format!("it is not a plain file of at most {MOST_TEXT} bytes")));
+    }
+    fs::read_to_string(path)
+}
+
+struct Gather<'a> {
+    ctx: &'a Ctx,
+    directory: PathBuf,
+    context: PathBuf,
+    ignore: ImageIgnore,
+    report: &'a mut Report,
+    known: BTreeMap<(PathBuf, Vec<String>, Vec<String>), Found>,
+}
+
+impl Gather<'_> {
+    fn item(&mut self, item: &Item) -> Result<Found> {
+        match &item.what {
+            What::Binary { source, .. } => match self.resolve(source)? {
+                Some((_, facts)) if facts.is_dir() => {
+                    self.report.add(
+                        Finding::error("source", format!("`{}` is a directory", printable(&source.written)))
+                            .at(&source.place, "a `[[binary]]` is one file")
+                            .help("use `[[file]]` to copy a directory"),
+                    );
+                    Ok(Found::Nothing)
+                }
+                Some((path, facts)) => Ok(self.file(&source.written, source, path, &facts)),
+                None => Ok(Found::Nothing),
+            },
+            What::Copy(copy) => self.copy(copy),
+            What::Template(template) => self.template(template),
+            _ => Ok(Found::Nothing),
+        }
+    }
+
+    /// The real path of a source and its facts; what is wrong with it is reported.
+    fn resolve(&mut self, source: &Source) -> Result<Option<(PathBuf, Metadata)>> {
+        let written = printable(&source.written);
+        let path = match fs::canonicalize(&source.path) {
+            Ok(path) => path,
+            Err(cause) if [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory].contains(&cause.kind()) => {
+                self.missing(source);
+                return Ok(None);
+            }
+            Err(cause) => {
+                let finding = Finding::error("source", format!("`{written}` cannot be read: {cause}"));
+                self.report.add(finding.at(&source.place, ""));
+                return Ok(None);
+            }
+        };
+        if !path.starts_with(&self.context) {
+            self.report.add(
+                Finding::error("outside", format!("`{written}` lies outside of the context"))
+                    .at(&source.place, "")
+                    .help(format!(
+                        "sources lie in `{}`, the repository around the manifest; widen it with `[image] context = \"PATH\"`",
+                        printable(&self.context.to_string_lossy())
+                    )),
+            );
+            return Ok(None);
+        }
+        let facts = fs::metadata(&path).map_err(|cause| Error::io(format!("reading `{written}`"), cause))?;
+        if source.written.ends_with('/') && !facts.is_dir() {
+            self.report.add(
+                Finding::error("source", format!("`{written}` is not a directory"))
+                    .at(&source.place, "")
+                    .help("leave the last `/` out to copy the file"),
+            );
+            return Ok(None);
+        }
+        Ok(Some((path, facts)))
+    }
+
+    /// Reports a source that is not there, with the name that was probably meant.
+    fn missing(&mut self, source: &Source) {
+        let written = printable(&source.written);
+        let mut finding = Finding::error("missing-source", format!("`{written}` does not exist")).at(&source.place, "");
+        let first = source.path.ancestors().collect::<Vec<_>>().into_iter().rev().find(|path| !path.exists());
+        if let Some((parent, name)) = first.and_then(|path| Some((path.parent()?, path.file_name()?.to_str()?))) {
+            let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+            let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+            names.sort();
+            if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
+                finding = finding.at(&source.place, format!("did you mean `{}`?", printable(near)));
+            } else if first != Some(&source.path) {
+                let gone = first.and_then(|path| path.strip_prefix(&self.directory).ok()).map(Path::to_string_lossy);
+                finding = finding.help(format!("`{}` is missing already", printable(&gone.unwrap_or(name.into()))));
+            }
+        }
+        if finding.help.is_empty() {
+            finding = finding.help("paths are relative to the manifest; build what it names first");
+        }
+        self.report.add(finding);
+    }
+
+    fn file(&mut self, written: &str, source: &Source, path: PathBuf, facts: &Metadata) -> Found {
+        if let Some(kind) = special(facts) {
+            self.report
+                .add(Finding::error("source", format!("`{}` is {kind}", printable(written))).at(&source.place, ""));
+            return Found::Nothing;
+        }
+        self.bits(written, source, facts);
+        Found::File { path: path.into(), seen: seen(facts) }
+    }
+
+    /// setuid and setgid are only ever made where a mode says so.
+    fn bits(&mut self, written: &str, source: &Source, facts: &Metadata) {
+        if facts.mode() & 0o6000 != 0 {
+            self.report.add(
+                Finding::warning(
+                    "host-mode",
+                    format!("`{}` is setuid or setgid here, and will not be", printable(written)),
+                )
+                .at(&source.place, "")
+                .help("host modes are never copied; declare it with `mode = \"4755\"` if it must be"),
+            );
+        }
+    }
+
+    fn template(&mut self, template: &Template) -> Result<Found> {
+        let source = &template.source;
+        let Some((path, facts)) = self.resolve(source)? else { return Ok(Found::Nothing) };
+        let written = printable(&source.written);
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(cause) => {
+                let what = if facts.is_dir() { "it is a directory".into() } else { cause.to_string() };
+                let finding = Finding::error("source", format!("`{written}` cannot be rendered: {what}"));
+                self.report.add(finding.at(&source.place, "a template is one UTF-8 text file"));
+                return Ok(Found::Nothing);
+            }
+        };
+        match template.scope.render(&text) {
+            Ok(text) => Ok(Found::Text(Arc::from(text.into_bytes()))),
+            Err(failure) => {
+                let line = failure.range.map_or(1, |range| text[..range.start].matches('\n').count() + 1);
+                let message = format!("`{written}` line {line}: {}", failure.message);
+                let mut finding = Finding::error("template", message).at(&source.place, "rendered from here");
+                finding.help.extend(failure.help);
+                self.report.add(finding);
+                Ok(Found::Nothing)
+            }
+        }
+    }
+
+    fn copy(&mut self, copy: &Copy) -> Result<Found> {
+        let Some((path, facts)) = self.resolve(&copy.source)? else { return Ok(Found::Nothing) };
+        if !facts.is_dir() {
+            for (glob, place) in copy.include.iter().chain(&copy.exclude) {
+                let what = format!("`{}` has nothing to choose from, the source is a file", printable(glob));
+                self.report.add(Finding::error("conflict", what).at(place, ""));
+            }
+            return Ok(self.file(&copy.source.written, &copy.source, path, &facts));
+        }
+        let key = (path.clone(), words(&copy.include), words(&copy.exclude));
+        if let Some(found) = self.known.get(&key) {
+            return Ok(found.clone());
+        }
+        let found = self.tree(copy, path)?;
+        self.known.insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn tree(&mut self, copy: &Copy, root: PathBuf) -> Result<Found> {
+        let (include, exclude) = (words(&copy.include), words(&copy.exclude));
+        let globs = Globs::new(&include, &exclude);
+        let globs = match globs {
+            Ok(globs) => globs,
+            Err((at, error)) => {
+                let place =
+                    copy.include.iter().chain(&copy.exclude).nth(at).map_or(&copy.source.place, |(_, place)| place);
+                self.report.add(
+                    Finding::error("glob", error.message())
+                        .at(place, "")
+                        .help("globs follow gitignore, as in `**/*.html`"),
+                );
+                return Ok(Found::Nothing);
+            }
+        };
+        let mut walk = Walk { copy, globs, matched: vec![false; include.len()], entries: Vec::new() };
+        self.walk(&mut walk, &root, "", 0)?;
+        for ((glob, place), _) in copy.include.iter().zip(&walk.matched).filter(|(_, matched)| !**matched) {
+            self.report.add(
+                Finding::error(
+                    "empty-include",
+                    format!("`{}` matches nothing in `{}`", printable(glob), printable(&copy.source.written)),
+                )
+                .at(place, "")
+                .help("globs follow gitignore and are relative to `src`"),
+            );
+        }
+        let mut entries = walk.entries;
+        if include.is_empty() && entries.is_empty() {
+            self.report.add(
+                Finding::error(
+                    "empty-source",
+                    format!("there is nothing to copy in `{}`", printable(&copy.source.written)),
+                )
+                .at(&copy.source.place, "it is empty, or all of it is excluded")
+                .help("make an empty directory with `[[dir]]`"),
+            );
+        }
+        entries.sort_by(|(one, _), (two, _)| one.cmp(two));
+        Ok(Found::Tree { root: root.into(), entries: Arc::new(entries) })
+    }
+
+    fn walk(&mut self, walk: &mut Walk<'_>, directory: &Path, below: &str, depth: usize) -> Result<()> {
+        self.ctx.cancel.check()?;
+        let failed =
+            |cause| Error::io(format!("reading the directory `{}`", printable(&directory.to_string_lossy())), cause);
+        if depth > DEEPEST {
+            return Err(Error::usage(format!(
+                "`{}` is nested deeper than {DEEPEST} directories",
+                printable(&directory.to_string_lossy())
+            )));
+        }
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(name) = entry.file_name().to_str().map(str::to_string) else {
+                let finding = Finding::error("name", format!("the name of {:?} is not UTF-8", entry.path()));
+                self.report.add(
+                    finding
+                        .at(&walk.copy.source.place, "copied from here")
+                        .help("rename it, or leave it out with `exclude`"),
+                );
+                continue;
+            };
+            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+            let kind = entry.file_type().map_err(failed)?;
+            if walk.globs.excludes(&path, kind.is_dir()) {
+                continue;
+            }
+            let ignored = match entry.path().strip_prefix(&self.directory).ok().and_then(Path::to_str) {
+                Some(path) => self.ignore.excludes(path),
+                None => false,
+            };
+            if ignored && !(kind.is_dir() && self.ignore.takes_back()) {
+                continue;
+            }
+            if kind.is_dir() {
+                self.directory(walk, &entry.path(), &path, ignored, depth)?;
+            } else if walk.wants(&path, false) {
+                self.leaf(walk, &entry.path(), path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory is copied if it is wanted itself or something in it is.
+    fn directory(
+        &mut self,
+        walk: &mut Walk<'_>,
+        directory: &Path,
+        path: &str,
+        ignored: bool,
+        depth: usize,
+    ) -> Result<()> {
+        let before = walk.entries.len();
+        let wanted = !ignored && walk.wants(path, true);
+        self.walk(walk, directory, path, depth + 1)?;
+        if wanted || walk.entries.len() > before {
+            walk.entries.push((path.to_string(), Kind::Directory));
+        }
+        Ok(())
+    }
+
+    fn leaf(&mut self, walk: &mut Walk<'_>, file: &Path, path: String) -> Result<()> {
+        let place = &walk.copy.source.place;
+        let shown = printable(&format!("{}/{path}", walk.copy.source.written.trim_end_matches('/')));
+        let facts = fs::symlink_metadata(file).map_err(|cause| Error::io(format!("reading `{shown}`"), cause))?;
+        if path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh.")) {
+            let finding = Finding::error(
+                "path",
+                format!("`{shown}` would delete a file of the base: its name is that of a whiteout"),
+            );
+            self.report.add(finding.at(place, "copied from here").help("rename it, or leave it out with `exclude`"));
+        } else if facts.is_symlink() {
+            let target = fs::read_link(file).map_err(|cause| Error::io(format!("reading `{shown}`"), cause))?;
+            match target.to_str() {
+                Some(target) if stays_inside(&path, target) => {
+                    walk.entries.push((path, Kind::Link(target.to_string())))
+                }
+                _ => self.report.add(
+                    Finding::error(
+                        "link-outside",
+                        format!(
+                            "the link `{shown}` leads out of the tree, to `{}`",
+                            printable(&target.to_string_lossy())
+                        ),
+                    )
+                    .at(place, "copied from here")
+                    .help("leave it out with `exclude`, and declare it with `[[symlink]]` if the image needs it"),
+                ),
+            }
+        } else if let Some(kind) = special(&facts) {
+            let finding = Finding::error("source", format!("`{shown}` is {kind}"));
+            self.report.add(finding.at(place, "copied from here").help("leave it out with `exclude`"));
+        } else {
+            let source = walk.copy.source.clone();
+            self.bits(&shown, &source, &facts);
+            walk.entries.push((path, Kind::File(seen(&facts))));
+        }
+        Ok(())
+    }
+}
+
+fn words(globs: &[(String, Place)]) -> Vec<String> {
+    globs.iter().map(|(glob, _)| glob.clone()).collect()
+}
+
+struct Walk<'a> {
+    copy: &'a Copy,
+    globs: Globs,
+    matched: Vec<bool>,
+    entries: Vec<(String, Kind)>,
+}
+
+impl Walk<'_> {
+    fn wants(&mut self, path: &str, directory: bool) -> bool {
+        let mut wanted = !self.globs.chooses();
+        for at in self.globs.includes(path, directory) {
+            self.matched[at] = true;
+            wanted = true;
+        }
+        wanted
+    }
+}
+
+/// Whether a link at `path` with this target stays inside of the copied directory.
+fn stays_inside(path: &str, target: &str) -> bool {
+    if target.starts_with('/') || target.is_empty() {
+        return false;
+    }
+    let mut depth = path.matches('/').count() as i64;
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    true
+}
+
+/// The name of a kind of file that cannot be copied.
+fn special(facts: &Metadata) -> Option<&'static str> {
+    let kind = facts.file_type();
+    match () {
+        () if kind.is_fifo() => Some("a FIFO, which cannot be copied"),
+        () if kind.is_socket() => Some("a socket, which cannot be copied"),
+        () if kind.is_block_device() || kind.is_char_device() => Some("a device, which cannot be copied"),
+        () => None,
+    }
+}
+
+/// The facts by which a change is noticed later.
+fn seen(facts: &Metadata) -> Seen {
+    Seen {
+        size: facts.len(),
+        inode: (facts.dev(), facts.ino()),
+        modified: (facts.mtime(), facts.mtime_nsec()),
+        changed: (facts.ctime(), facts.ctime_nsec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stays_inside;
+
+    #[test]
+    fn links_that_leave_the_tree() {
+        for inside in ["b", "./b", "sub/../b", "../b"] {
+            assert!(stays_inside("a/link", inside), "{inside}");
+        }
+        for outside in ["/etc/passwd", "../../b", "sub/../../../b", ""] {
+            assert!(!stays_inside("a/link", outside), "{outside}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Stage 9: the bytes of an artifact. A descriptor in, an open verified file of the store out; layers of a base are fetched when
+//! they are asked for.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::image::{Artifact, Document};
+use crate::oci::{Descriptor, Digest};
+use crate::source;
+
+/// Where each layer of an artifact is: in the store, or in the base that it came with.
+#[derive(Clone, Default)]
+pub struct Blobs {
+    bases: BTreeMap<Digest, Arc<source::Base>>,
+}
+
+/// A blob to send.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// As it stands in the document above it.
+    pub descriptor: Descriptor,
+    /// Its bytes, if they are a small document; else they are in the store or in a base.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Blobs {
+    /// The blobs of an artifact whose images stand on these bases, in their order.
+    pub fn new(artifact: &Artifact, bases: &[Arc<source::Base>]) -> Blobs {
+        let mut known = BTreeMap::new();
+        for (image, base) in artifact.images.iter().zip(bases) {
+            for layer in image.layers.iter().filter(|layer| layer.name.is_none()) {
+                known.insert(layer.descriptor.digest, base.clone());
+            }
+        }
+        Blobs { bases: known }
+    }
+
+    /// The base that a layer came with.
+    pub fn base(&self, digest: &Digest) -> Option<&source::Base> {
+        self.bases.get(digest).map(Arc::as_ref)
+    }
+
+    /// An open file of the store with the blob's bytes, verified.
+    pub async fn open(&self, ctx: &Ctx, descriptor: &Descriptor) -> Result<File> {
+        if let Some(base) = self.bases.get(&descriptor.digest) {
+            source::fetch(ctx, base, descriptor).await?;
+        }
+        let (store, digest) = (ctx.store.clone(), descriptor.digest);
+        let opened = tokio::task::spawn_blocking(move || store.open(&digest)).await;
+        match opened.map_err(|cause| Error::bug("a thread broke down").because(cause))?? {
+            Some((file, _)) => Ok(file),
+            None => Err(Error::local(format!("the layer {digest} has gone from the store")).hint("run the build again")),
+        }
+    }
+}
+
+/// Every blob of an artifact once, children before parents: layers, configs, then manifests, then the index.
+pub fn all(artifact: &Artifact) -> Vec<Blob> {
+    let mut blobs: Vec<Blob> = Vec::new();
+    let mut add = |descriptor: &Descriptor, bytes: Option<&Vec<u8>>| {
+        if !blobs.iter().any(|known| known.descriptor.digest == descriptor.digest) {
+            blobs.push(Blob { descriptor: descriptor.clone(), bytes: bytes.cloned() });
+        }
+    };
+    for image in &artifact.images {
+        image.layers.iter().for_each(|layer| add(&layer.descriptor, None));
+    }
+    let documents = |document: &Document| (document.descriptor.clone(), document.bytes.clone());
+    let configs = artifact.images.iter().map(|image| documents(&image.config));
+    let manifests = artifact.images.iter().map(|image| documents(&image.manifest));
+    for (descriptor, bytes) in configs.chain(manifests).chain([documents(&artifact.root)]) {
+        add(&descriptor, Some(&bytes));
+    }
+    blobs
+}

@@ -1,0 +1,136 @@
+//! Stage 9: OCI layout directories. An artifact in, blobs and at last `index.json` out (OCI image spec, image-layout.md).
+//! A new layout is made beside its place and renamed; an old one keeps its other images and stays whole at every moment.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::blobs::all;
+use super::{Cargo, temporary};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::image::Artifact;
+use crate::oci::{Descriptor, Digest, Document, Index, json, media};
+
+/// The content of the file `oci-layout`.
+pub const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Writes the artifact into the layout at `path`, made if it is not there.
+pub async fn write(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
+    if !path.exists() {
+        let new = temporary::directory(path)?;
+        fill(ctx, cargo, new.path(), None).await?;
+        if fs::rename(new.path(), path).is_ok() {
+            let _ = new.keep();
+            return temporary::sync_directory(path.parent().filter(|up| !up.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+        }
+    }
+    let _turn = turn(ctx, path).await;
+    let index = existing(path)?;
+    fill(ctx, cargo, path, index).await
+}
+
+/// Waits until nobody else changes the layout; where locks do not work it goes on.
+async fn turn(ctx: &Ctx, path: &Path) -> Option<File> {
+    let handle = File::open(path).ok()?;
+    if handle.try_lock().is_ok() {
+        return Some(handle);
+    }
+    ctx.say(Event::Wait { why: format!("another stillframe is writing `{}`", path.display()) });
+    let waited = tokio::task::spawn_blocking(move || {
+        if handle.lock().is_err() {
+            return None;
+        }
+        Some(handle)
+    });
+    waited.await.ok().flatten()
+}
+
+/// The index of a layout that is there already; an empty directory may become one.
+fn existing(path: &Path) -> Result<Option<Index>> {
+    let refuse = |why: &str| {
+        Err(Error::local(format!("`{}` {why}", path.display())).hint("name a new directory or an OCI layout"))
+    };
+    if !path.is_dir() {
+        return refuse("is not a directory");
+    }
+    let failed = |cause| Error::io(format!("reading `{}`", path.display()), cause);
+    if !path.join("oci-layout").exists() {
+        let empty = fs::read_dir(path).map_err(failed)?.next().is_none();
+        return if empty { Ok(None) } else { refuse("is a directory, but not an OCI layout") };
+    }
+    let bytes = fs::read(path.join("index.json")).map_err(failed)?;
+    match Document::read(&bytes, None, &format!("`{}`", path.join("index.json").display())) {
+        Ok(Document::Index(index)) => Ok(Some(index)),
+        Ok(Document::Manifest(_)) => refuse("holds no index"),
+        Err(cause) => Err(Error::local(format!("`{}` is a damaged layout", path.display())).because(cause)),
+    }
+}
+
+async fn fill(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path, old: Option<Index>) -> Result<()> {
+    let directory = path.join("blobs").join("sha256");
+    let failed = |cause| Error::io(format!("writing `{}`", directory.display()), cause);
+    fs::create_dir_all(&directory).map_err(failed)?;
+    for blob in all(cargo.artifact) {
+        ctx.cancel.check()?;
+        let target = directory.join(blob.descriptor.digest.hex());
+        if there(&target, &blob.descriptor) {
+            continue;
+        }
+        match &blob.bytes {
+            Some(bytes) => temporary::write(&target, bytes)?,
+            None => copy(ctx, cargo, &blob.descriptor, &target).await?,
+        }
+    }
+    temporary::write(&path.join("oci-layout"), LAYOUT)?;
+    temporary::write(&path.join("index.json"), &json::canonical(&index(cargo.artifact, old)))
+}
+
+/// Whether the blob is there with the right bytes.
+fn there(target: &PathBuf, descriptor: &Descriptor) -> bool {
+    let is_file = fs::symlink_metadata(target).is_ok_and(|facts| facts.is_file() && facts.len() == descriptor.size);
+    is_file && fs::File::open(target).is_ok_and(|mut file| digest(&mut file).is_ok_and(|digest| digest == descriptor.digest))
+}
+
+fn digest(file: &mut File) -> std::io::Result<Digest> {
+    use sha2::Digest as _;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match std::io::Read::read(file, &mut buffer)? {
+            0 => return Ok(Digest::finish(hasher)),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+async fn copy(ctx: &Ctx, cargo: &Cargo<'_>, descriptor: &Descriptor, target: &Path) -> Result<()> {
+    let mut source = cargo.blobs.open(ctx, descriptor).await?;
+    let target = target.to_path_buf();
+    let copied = tokio::task::spawn_blocking(move || {
+        let mut temporary = temporary::file(&target)?;
+        std::io::copy(&mut source, &mut temporary).map_err(|cause| temporary.failed(cause))?;
+        temporary.publish()
+    });
+    copied.await.map_err(|cause| Error::bug("a thread broke down").because(cause))?
+}
+
+/// The layout's index: this artifact without a name, and whatever other images have names there.
+pub fn index(artifact: &Artifact, old: Option<Index>) -> Index {
+    let mut index = old.unwrap_or(Index {
+        schema_version: 2,
+        media_type: media::INDEX.into(),
+        artifact_type: None,
+        manifests: Vec::new(),
+        subject: None,
+        annotations: Default::default(),
+        rest: Default::default(),
+    });
+    index.manifests.retain(|entry| entry.annotations.contains_key(media::REF_NAME));
+    let mut entry = artifact.root.descriptor.clone();
+    if let [image] = artifact.images.as_slice() {
+        entry.platform = Some((&image.platform).into());
+    }
+    index.manifests.push(entry);
+    index
+}
