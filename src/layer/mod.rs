@@ -8,6 +8,8 @@ pub mod pack;
 mod pipe;
 mod read;
 mod tar;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
 pub use pack::{PackError, Packed, pack};

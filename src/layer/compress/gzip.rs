@@ -16,6 +16,8 @@ pub const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 const LEVEL: i32 = 6;
 /// The deflate window as a power of two.
 const WINDOW_BITS: u8 = 15;
+/// A last block without content: it is understood only where a block can begin.
+const NOTHING_MORE: [u8; 2] = [3, 0];
 /// Room for a block that cannot be made smaller, with the mark that ends it: an eighth and this.
 const ROOM: usize = 1 << 10;
 
@@ -41,7 +43,8 @@ pub fn pack(block: Block, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the bytes, after what stands before, are inflated to the block's content and nothing else.
+/// Whether the bytes, after what stands before, are inflated to the block's content and nothing else, and end where the
+/// next block can begin.
 pub fn reads_back(block: Block, packed: &[u8], scratch: &mut Vec<u8>) -> bool {
     // One byte more than needed, else the mark at the end of the block would not be read.
     scratch.resize(block.content.len() + 1, 0);
@@ -49,12 +52,15 @@ pub fn reads_back(block: Block, packed: &[u8], scratch: &mut Vec<u8>) -> bool {
     if !block.before.is_empty() && inflate.set_dictionary(block.before).is_err() {
         return false;
     }
-    let Ok(status) = inflate.decompress(packed, scratch, InflateFlush::NoFlush) else { return false };
-    let ended = status == Status::StreamEnd;
-    ended == block.last
-        && inflate.total_in() == packed.len() as u64
-        && inflate.total_out() == block.content.len() as u64
-        && scratch.get(..block.content.len()) == Some(block.content)
+    let mut ended = inflate.decompress(packed, scratch, InflateFlush::NoFlush) == Ok(Status::StreamEnd);
+    let read = inflate.total_in() == packed.len() as u64 && inflate.total_out() == block.content.len() as u64;
+    let whole = ended == block.last && read && scratch.get(..block.content.len()) == Some(block.content);
+    if whole && !block.last {
+        ended = inflate.decompress(&NOTHING_MORE, &mut [0], InflateFlush::NoFlush) == Ok(Status::StreamEnd);
+        let exact = inflate.total_in() == (packed.len() + NOTHING_MORE.len()) as u64;
+        return ended && exact && inflate.total_out() == block.content.len() as u64;
+    }
+    whole
 }
 
 /// What stands after the last block: the CRC-32 and the length of all that was compressed.
