@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ignore::{Globs, ImageIgnore};
+use super::read::seen;
 use super::tree::Seen;
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Place, Report, Result, printable};
@@ -435,16 +436,6 @@ fn special(facts: &Metadata) -> Option<&'static str> {
         () if kind.is_socket() => Some("a socket, which cannot be copied"),
         () if kind.is_block_device() || kind.is_char_device() => Some("a device, which cannot be copied"),
         () => None,
-    }
-}
-
-/// The facts by which a change is noticed later.
-fn seen(facts: &Metadata) -> Seen {
-    Seen {
-        size: facts.len(),
-        inode: (facts.dev(), facts.ino()),
-        modified: (facts.mtime(), facts.mtime_nsec()),
-        changed: (facts.ctime(), facts.ctime_nsec()),
     }
 }
 

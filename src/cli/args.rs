@@ -1,0 +1,131 @@
+//! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::oci::Platform;
+use crate::ship::Destination;
+
+/// Assembles container images from a committed image.toml: no shell, the same bytes every time.
+#[derive(Debug, Parser)]
+#[command(name = "stillframe", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  stillframe check                                 show every mistake of ./image.toml
+  stillframe build -o docker-archive:image.tar     write a file for `docker load`
+  stillframe -f services/api build -o oci:out      write an OCI layout
+  stillframe --set version=1.2.3 push              build, push by digest, then tag
+
+Exit codes: 0 done, 1 our bug, 2 manifest or usage, 3 network or registry, 4 verification or
+policy, 5 local files, 10 `plan`: no change, 130 and 143 interrupted.";
+
+/// The options of all commands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The manifest, or the directory it is in
+    #[arg(short = 'f', long = "file", value_name = "PATH", default_value = ".", global = true)]
+    pub file: PathBuf,
+    /// Gives a declared variable a value
+    #[arg(long = "set", value_name = "VAR=VALUE", value_parser = pair, global = true)]
+    pub set: Vec<(String, String)>,
+    /// How results and findings are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, global = true)]
+    pub format: Format,
+    /// Asks no registry; what is needed must be in the store
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Refuses to work with anything that is not pinned
+    #[arg(long, global = true)]
+    pub locked: bool,
+    /// How many threads compute; never changes a byte
+    #[arg(long, value_name = "N", global = true)]
+    pub jobs: Option<NonZeroUsize>,
+    /// Uses nothing that was remembered
+    #[arg(long, global = true)]
+    pub no_cache: bool,
+    /// Says more; twice for every request
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Says only what went wrong
+    #[arg(short, long, conflicts_with = "verbose", global = true)]
+    pub quiet: bool,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Looks at manifest, inputs and base; shows all findings at once, writes nothing
+    Check,
+    /// Shows what would be made; exits with 10 where nothing has changed
+    Plan,
+    /// Assembles the image; prints NAME@DIGEST
+    Build(Build),
+    /// Builds, pushes by digest, then sets the tags
+    Push(Push),
+    /// Prints the JSON Schema of image.toml
+    Schema,
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// The options of `build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Where it goes: oci:DIR, oci-archive:FILE, docker-archive:FILE, docker, podman, registry (default: the local store)
+    #[arg(short, long = "output", value_name = "DEST")]
+    pub output: Vec<Destination>,
+    /// Builds only this platform
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+    /// Writes all that was made and pushed as JSON
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// The options of `push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// Writes all that was made and pushed as JSON
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err("it must be VAR=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,102 @@
+//! Stage 10: `stillframe build` and `stillframe push`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::{Build, Push};
+use super::prepare::{Made, make, prepare};
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::image::Artifact;
+use crate::oci::json::canonical;
+use crate::ship::{self, Cargo, Destination, Pushed};
+
+/// Assembles the image and sends it to its destinations.
+pub async fn run(session: &Session<'_>, options: &Build) -> Result<u8> {
+    let destinations = if options.output.is_empty() { vec![Destination::Store] } else { options.output.clone() };
+    ship_all(session, options.platform.as_ref(), destinations, options.receipt.as_deref()).await
+}
+
+/// Assembles the image and pushes it.
+pub async fn push(session: &Session<'_>, options: &Push) -> Result<u8> {
+    ship_all(session, None, vec![Destination::Registry], options.receipt.as_deref()).await
+}
+
+async fn ship_all(
+    session: &Session<'_>,
+    platform: Option<&crate::oci::Platform>,
+    destinations: Vec<Destination>,
+    receipt: Option<&Path>,
+) -> Result<u8> {
+    let prepared = prepare(session, platform).await?;
+    if destinations.contains(&Destination::Registry) && prepared.plan.names.is_empty() {
+        return Err(Error::usage("the manifest does not say where to push to")
+            .hint("add `name = \"registry.example.com/team/app\"` under `[image]`"));
+    }
+    session.terminal.report(&prepared.report);
+    let made = make(session, prepared).await?;
+    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };
+    let mut pushed = Vec::new();
+    for destination in &destinations {
+        session.ctx.cancel.check()?;
+        let sent = ship::send(&session.ctx, &cargo, destination).await;
+        pushed.extend(sent.map_err(|error| error.context(format!("sending the image to `{destination}`")))?);
+    }
+    if let Some(path) = receipt {
+        ship::receipt(path, &canonical(&document(&made, &pushed)))?;
+    }
+    if session.terminal.json() {
+        session.terminal.document(document(&made, &pushed), &made.report)?;
+    } else {
+        session.terminal.result(&lines(&made))?;
+    }
+    Ok(0)
+}
+
+/// One line for each name: `NAME@sha256:…`.
+fn lines(made: &Made) -> String {
+    let digest = made.artifact.digest();
+    match made.target.names.as_slice() {
+        [] => format!("{digest}\n"),
+        names => names.iter().map(|name| format!("{name}@{digest}\n")).collect(),
+    }
+}
+
+fn document(made: &Made, pushed: &[Pushed]) -> Value {
+    let digest = made.artifact.digest();
+    let names: Vec<String> = made.target.names.iter().map(ToString::to_string).collect();
+    let references: Vec<String> = names.iter().map(|name| format!("{name}@{digest}")).collect();
+    json!({
+        "digest": digest,
+        "mediaType": made.artifact.root.descriptor.media_type,
+        "size": made.artifact.root.descriptor.size,
+        "names": names,
+        "references": references,
+        "tags": made.target.tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(),
+        "images": images(&made.artifact),
+        "pushed": pushed.iter().map(Pushed::to_json).collect::<Vec<_>>(),
+    })
+}
+
+/// The images of an artifact, for machines.
+pub fn images(artifact: &Artifact) -> Vec<Value> {
+    let image = |image: &crate::image::Image| {
+        let layer = |layer: &crate::image::Layer| {
+            json!({
+                "name": layer.name,
+                "mediaType": layer.descriptor.media_type,
+                "digest": layer.descriptor.digest,
+                "size": layer.descriptor.size,
+                "diffId": layer.diff_id,
+            })
+        };
+        json!({
+            "platform": image.platform.to_string(),
+            "digest": image.manifest.descriptor.digest,
+            "config": image.config.descriptor.digest,
+            "layers": image.layers.iter().map(layer).collect::<Vec<_>>(),
+        })
+    };
+    artifact.images.iter().map(image).collect()
+}

@@ -1,0 +1,66 @@
+//! Stage 10, the shell: arguments in, an exit code out. One file for each command, one writer to the terminal. Reads the command
+//! line and the environment; everything else is done by the stages above.
+
+mod args;
+mod build;
+mod check;
+mod completions;
+mod plan;
+mod prepare;
+mod render;
+mod schema;
+mod session;
+mod signals;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::args::{Arguments, Command};
+use crate::cli::session::Session;
+use crate::cli::terminal::Terminal;
+use crate::error::{Error, Result};
+
+/// Runs the program with these arguments, the first of which is its own name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return ExitCode::from(terminal::usage(&error)),
+    };
+    let terminal = Terminal::new(&arguments.global);
+    let code = match run(&arguments, &terminal) {
+        Ok(code) => code,
+        Err(error) => terminal.error(&error),
+    };
+    ExitCode::from(code)
+}
+
+/// Runs one command and returns its exit code.
+fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
+    match &arguments.command {
+        Command::Schema => return schema::run(terminal),
+        Command::Completions { shell } => return completions::run(terminal, *shell),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::io("starting the runtime", cause))?;
+    let session = Session::new(&arguments.global, terminal)?;
+    let code = runtime.block_on(signals::guarded(&session, command(&arguments.command, &session)));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    code
+}
+
+async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
+    match command {
+        Command::Check => check::run(session).await,
+        Command::Plan => plan::run(session).await,
+        Command::Build(options) => build::run(session, options).await,
+        Command::Push(options) => build::push(session, options).await,
+        Command::Schema | Command::Completions { .. } => Err(Error::bug("this command needs no runtime")),
+    }
+}

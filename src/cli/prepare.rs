@@ -1,0 +1,154 @@
+//! Stage 10: the way from a manifest to an artifact that `check`, `plan`, `build` and `push` walk, each as far as it needs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::session::Session;
+use crate::error::{Error, Finding, Place, Report, Result};
+use crate::event::Event;
+use crate::image::{self, Artifact, Parts};
+use crate::layer::{self, Found, Placed};
+use crate::manifest::{self, Manifest};
+use crate::oci::{Platform, Reference};
+use crate::plan::{Base, ImagePlan, Plan};
+use crate::registry::Which;
+use crate::ship::{Blobs, Target};
+use crate::source::{self, FileIndex};
+
+/// A plan whose inputs were looked at: everything is in place, nothing is packed.
+pub struct Prepared {
+    /// What is to be made.
+    pub plan: Plan,
+    /// What each image stands on.
+    pub bases: Vec<Arc<source::Base>>,
+    /// Where everything of each image goes.
+    pub placed: Vec<Placed>,
+    /// What was found and does not end the work.
+    pub report: Report,
+}
+
+/// Something made.
+pub struct Made {
+    /// The image or index.
+    pub artifact: Artifact,
+    /// Where its bytes are.
+    pub blobs: Blobs,
+    /// Its names.
+    pub target: Target,
+    /// What was found on the way.
+    pub report: Report,
+}
+
+/// Reads the manifest and looks at all inputs; every mistake comes at once.
+pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<Prepared> {
+    let ctx = &session.ctx;
+    let location = manifest::locate::locate(&session.options.file)?;
+    let manifest::Read { mut manifest, mut report } = manifest::read(&location, &session.outside())?;
+    if let Some(only) = only {
+        choose(&mut manifest, only)?;
+    }
+    let found = layer::gather(ctx, &manifest, &mut report)?;
+    for (reference, place) in &manifest.unpinned {
+        report.add(unpinned(session, reference, place).await);
+    }
+    let mut report = report.pass()?;
+    let plan = Plan::new(&manifest);
+    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    let bases = bases(session, &plan).await?;
+    let mut placed = Vec::new();
+    for ((image, base), found) in plan.images.iter().zip(&bases).zip(&found) {
+        placed.push(place(session, image, base, found, &mut report).await?);
+    }
+    Ok(Prepared { plan, bases, placed, report: report.pass()? })
+}
+
+fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
+    let all: Vec<String> = manifest.images.iter().map(|image| image.platform.to_string()).collect();
+    manifest.images.retain(|image| image.platform == *only);
+    if manifest.images.is_empty() {
+        return Err(Error::usage(format!("the manifest does not name the platform `{only}`"))
+            .hint(format!("it names {}", all.join(", "))));
+    }
+    Ok(())
+}
+
+/// A base without a digest: the line to paste, if the registry can be asked.
+async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -> Finding {
+    let finding = Finding::error("unpinned-base", format!("the base `{reference}` lacks its digest")).at(place, "a tag can move");
+    let tag = reference.tag.clone().or_else(|| "latest".parse().ok());
+    let asked = match &tag {
+        Some(tag) if !session.options.offline => session.ctx.registries.head(&reference.repository, Which::Tag(tag)).await,
+        _ => Ok(None),
+    };
+    match (asked, &tag) {
+        (Ok(Some(digest)), Some(tag)) => {
+            finding.help(format!("write `base = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository))
+        }
+        (Err(error), _) => finding
+            .help(format!("write `{reference}@sha256:…`"))
+            .help(format!("the registry could not be asked for it: {}", error.message())),
+        _ => finding.help(format!("write `{reference}@sha256:…`, with the digest that the registry shows for the tag")),
+    }
+}
+
+async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Base>>> {
+    let mut bases = Vec::new();
+    for image in &plan.images {
+        let (reference, place) = &image.base;
+        if let (true, Base::Registry(_)) = (session.ctx.cancel.check().is_ok(), reference) {
+            session.ctx.say(Event::Detail { text: format!("base {reference} for {}", image.platform) });
+        }
+        let base = source::base(&session.ctx, reference, &image.platform).await;
+        bases.push(Arc::new(base.map_err(|error| at(error, place))?));
+    }
+    Ok(bases)
+}
+
+/// The same error as a finding at its place in the manifest.
+fn at(error: Error, place: &Place) -> Error {
+    if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
+        return error;
+    }
+    let message = [error.message().to_string()].into_iter().chain(error.causes()).collect::<Vec<_>>().join(": ");
+    let mut finding = Finding::error("base", message).kind(error.kind()).at(place, "");
+    finding.help.extend(error.hints().iter().cloned());
+    let mut report = Report::default();
+    report.add(finding);
+    Error::findings(report)
+}
+
+/// Places an image's items; the base's files are looked at only where they matter.
+async fn place(
+    session: &Session<'_>,
+    image: &ImagePlan,
+    base: &source::Base,
+    found: &[Found],
+    report: &mut Report,
+) -> Result<Placed> {
+    let base_user = &base.image.config.user;
+    let numeric = |user: &str| user.split(':').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let needs = !image.items.is_empty() || image.config.user.is_some() || !numeric(base_user);
+    let index = if needs { source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))? } else { FileIndex::empty() };
+    Ok(layer::place(image, found, &index, base_user, report))
+}
+
+/// Packs the layers and puts the images together.
+pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
+    let Prepared { plan, bases, placed, report } = prepared;
+    let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
+    let layers = layer::make_all(&session.ctx, &plan, placed).await?;
+    let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
+    let artifact = image::assemble(&plan, parts.collect())?;
+    let blobs = Blobs::new(&artifact, &bases);
+    let target = Target { names: plan.names, tags: plan.tags };
+    Ok(Made { artifact, blobs, target, report })
+}
+
+/// The layers of a plan by name, for showing.
+pub fn tree_sizes(prepared: &Prepared) -> BTreeMap<String, Vec<usize>> {
+    let mut sizes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (image, placed) in prepared.plan.images.iter().zip(&prepared.placed) {
+        sizes.insert(image.platform.to_string(), placed.trees.iter().map(|tree| tree.len()).collect());
+    }
+    sizes
+}

@@ -1,0 +1,71 @@
+//! Stage 10: what all commands share: options, environment, terminal. The environment is read here for everything but variables
+//! of the manifest and credentials.
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::args::Global;
+use super::terminal::Terminal;
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::event::Cancel;
+use crate::manifest::Outside;
+use crate::registry::{Client, Settings};
+use crate::store::Store;
+
+/// One run of the program.
+pub struct Session<'a> {
+    /// The options of all commands.
+    pub options: &'a Global,
+    /// The writer.
+    pub terminal: &'a Terminal,
+    /// The wish to stop.
+    pub cancel: Cancel,
+    /// The permission to touch the world.
+    pub ctx: Ctx,
+}
+
+impl<'a> Session<'a> {
+    /// A session with these options.
+    pub fn new(options: &'a Global, terminal: &'a Terminal) -> Result<Session<'a>> {
+        let cancel = Cancel::default();
+        let sink = terminal.sink();
+        let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let settings = Settings { offline: options.offline, ..Settings::from_environment()? };
+        let ctx = Ctx {
+            store: Store::new(&home()?, !options.no_cache, sink.clone()),
+            registries: Client::new(settings, sink.clone(), cancel.clone())?,
+            sink,
+            jobs: options.jobs.unwrap_or(available),
+            cancel: cancel.clone(),
+        };
+        Ok(Session { options, terminal, cancel, ctx })
+    }
+
+    /// What the manifest may ask of the world.
+    pub fn outside(&self) -> Outside<'a> {
+        Outside { sets: &self.options.set, env: &variable }
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// The store's directory: `$STILLFRAME_HOME`, else the user's cache.
+fn home() -> Result<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|cause| Error::io("finding the store", cause));
+    if let Some(home) = named("STILLFRAME_HOME") {
+        return absolute(home);
+    }
+    if let Some(cache) = named("XDG_CACHE_HOME").filter(|cache| cache.is_absolute()) {
+        return Ok(cache.join("stillframe"));
+    }
+    match named("HOME") {
+        Some(home) => absolute(home.join(".cache").join("stillframe")),
+        None => Err(Error::local("there is no place for the store: HOME is not set")
+            .hint("set STILLFRAME_HOME to a directory that can be written")),
+    }
+}

@@ -1,0 +1,187 @@
+//! Stage 10: the one writer to the terminal. Results go to stdout, everything else to stderr.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::args::{Format, Global};
+use super::render;
+use crate::error::{Error, Kind, Report, Result, printable};
+use crate::event::{Event, Sink};
+
+/// The terminal as the options want it. Cheap to clone.
+#[derive(Clone)]
+pub struct Terminal(Arc<Inner>);
+
+struct Inner {
+    format: Format,
+    quiet: bool,
+    verbose: u8,
+    color: bool,
+    bars: Option<MultiProgress>,
+    running: Mutex<BTreeMap<String, ProgressBar>>,
+    notes: Mutex<Vec<String>>,
+}
+
+/// Prints what clap has to say and returns the exit code.
+pub fn usage(error: &clap::Error) -> u8 {
+    let _ = error.print();
+    if error.use_stderr() { Kind::Usage.exit_code() } else { 0 }
+}
+
+impl Terminal {
+    /// A terminal for these options. `NO_COLOR` and a stderr that is no terminal turn colours off; bars need a terminal.
+    pub fn new(options: &Global) -> Terminal {
+        let stderr = std::io::stderr().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let color = stderr && !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let bars = (stderr && !dumb && !options.quiet).then(MultiProgress::new);
+        Terminal(Arc::new(Inner {
+            format: options.format,
+            quiet: options.quiet,
+            verbose: options.verbose,
+            color,
+            bars,
+            running: Mutex::default(),
+            notes: Mutex::default(),
+        }))
+    }
+
+    /// Whether the result is one JSON document.
+    pub fn json(&self) -> bool {
+        self.0.format == Format::Json
+    }
+
+    /// Writes the result. A reader that has gone away is no failure; a full disk is.
+    pub fn result(&self, text: &str) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("writing to stdout", cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the one JSON document, with the findings and notes added to it.
+    pub fn document(&self, mut document: Value, report: &Report) -> Result<()> {
+        if let Some(map) = document.as_object_mut() {
+            map.insert("findings".into(), render::json(report));
+            map.insert("notes".into(), json!(*self.lock(&self.0.notes)));
+        }
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        self.result(&(text + "\n"))
+    }
+
+    /// Shows findings that do not end the work; as JSON they go into the document instead.
+    pub fn report(&self, report: &Report) {
+        if !self.json() && !(self.0.quiet && report.errors().next().is_none()) {
+            self.say(render::text(report, self.0.color).trim_end());
+        }
+    }
+
+    /// Shows what ended the work and returns the exit code.
+    pub fn error(&self, error: &Error) -> u8 {
+        self.clear();
+        if self.json() {
+            let document = json!({
+                "error": {
+                    "kind": error.kind().name(),
+                    "exit": error.kind().exit_code(),
+                    "message": error.message(),
+                    "causes": error.causes(),
+                    "hints": error.hints(),
+                },
+            });
+            let empty = Report::default();
+            let _ = self.document(document, error.report().unwrap_or(&empty));
+        } else {
+            let text = match error.report() {
+                Some(report) => render::text(report, self.0.color) + &render::error(error, self.0.color),
+                None => render::error(error, self.0.color),
+            };
+            self.say(text.trim_end());
+        }
+        error.kind().exit_code()
+    }
+
+    /// Where the stages' events go.
+    pub fn sink(&self) -> Sink {
+        let terminal = self.clone();
+        Arc::new(move |event| terminal.event(event))
+    }
+
+    fn event(&self, event: Event) {
+        match event {
+            Event::Note { text } => {
+                if !self.0.quiet && !self.json() {
+                    self.say(&format!("note: {}", printable(&text)));
+                }
+                self.lock(&self.0.notes).push(text);
+            }
+            Event::Wait { why } if !self.0.quiet => self.say(&format!("waiting: {}", printable(&why))),
+            Event::Detail { text } if self.0.verbose > 0 => self.say(&format!("  {}", printable(&text))),
+            Event::Begin { what, total } => self.begin(what, total),
+            Event::Step { what, done } => {
+                if let Some(bar) = self.lock(&self.0.running).get(&what) {
+                    bar.set_position(done);
+                }
+            }
+            Event::End { what, how } => self.end(&what, how),
+            Event::Wait { .. } | Event::Detail { .. } => {}
+        }
+    }
+
+    fn begin(&self, what: String, total: u64) {
+        let Some(bars) = &self.0.bars else { return };
+        let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
+        let template = if total > 0 {
+            "  {msg:36} {bar:24} {bytes:>11} of {total_bytes} {bytes_per_sec}"
+        } else {
+            "  {msg:36} {spinner} {bytes:>11} {bytes_per_sec}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(printable(&what));
+        let bar = bars.add(bar);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.lock(&self.0.running).insert(what, bar);
+    }
+
+    fn end(&self, what: &str, how: &str) {
+        let bar = self.lock(&self.0.running).remove(what);
+        let done = bar.as_ref().map_or(0, ProgressBar::position);
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        let shown = self.0.bars.is_some() || self.0.verbose > 0;
+        if shown && !self.0.quiet {
+            let size = if done > 0 { format!(" ({})", indicatif::HumanBytes(done)) } else { String::new() };
+            self.say(&format!("  {}: {how}{size}", printable(what)));
+        }
+    }
+
+    /// Writes whole lines to stderr, above any bars. Nobody may be listening any more, which is no failure.
+    fn say(&self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        match &self.0.bars {
+            Some(bars) => bars.suspend(|| drop(writeln!(std::io::stderr(), "{text}"))),
+            None => drop(writeln!(std::io::stderr(), "{text}")),
+        }
+    }
+
+    fn clear(&self) {
+        for bar in std::mem::take(&mut *self.lock(&self.0.running)).into_values() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,35 @@
+//! Stage 6: zstd as format 1 has it: frames of a fixed size, each for itself (RFC 8878). Blocks in, bytes out. Pure.
+
+use std::io;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use super::Block;
+use crate::error::{Error, Result};
+
+/// Bytes of the tar in one frame. Measured on 500 MB of `/usr`: 1.8 % larger than one stream with 1 MiB, 0.9 % with this,
+/// 0.5 % with 4 MiB, and memory grows with it.
+pub const FRAME: usize = 2 << 20;
+/// The compression level.
+const LEVEL: i32 = 3;
+
+/// Compresses one frame, which says its content's size and checksum. The encoder is fresh and has no threads of its own.
+pub fn pack(block: Block, out: &mut Vec<u8>) -> Result<()> {
+    let compress = |out: &mut Vec<u8>| -> io::Result<usize> {
+        let mut compressor = Compressor::new(LEVEL)?;
+        compressor.include_checksum(true)?;
+        compressor.compress_to_buffer(block.content, out)
+    };
+    out.clear();
+    out.reserve_exact(zstd::zstd_safe::compress_bound(block.content.len()));
+    compress(out).map_err(|cause| Error::bug("compressing a frame of a layer").because(cause))?;
+    Ok(())
+}
+
+/// Whether the bytes are one frame with the block's content and nothing else.
+pub fn reads_back(block: Block, packed: &[u8], scratch: &mut Vec<u8>) -> bool {
+    scratch.clear();
+    scratch.reserve_exact(block.content.len());
+    let decompressed = Decompressor::new().and_then(|mut decoder| decoder.decompress_to_buffer(packed, scratch));
+    decompressed.is_ok() && scratch.as_slice() == block.content
+}

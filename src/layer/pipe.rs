@@ -1,0 +1,253 @@
+//! Stage 6: the pipeline of a layer: fill → hash → compress and prove → write, all at the same time, in blocks. Bytes of a
+//! tar in, one blob of the store out, or nothing. Touches the store; memory is bounded by the number of slots.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::mem;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
+
+use sha2::{Digest as _, Sha256};
+
+use super::compress::{self, Block, Trailer};
+use super::pack::PackError;
+use crate::error::{Error, Result};
+use crate::event::Cancel;
+use crate::oci::media::Compression;
+use crate::oci::{DiffId, Digest};
+use crate::store::{Draft, Hashed, Store};
+
+/// Slots beyond those that are being compressed: one is filled, one waits for its turn to be written.
+const SPARE_SLOTS: usize = 2;
+
+/// What a pipeline needs.
+pub struct Pipe<'a> {
+    /// How the blob is compressed.
+    pub compression: Compression,
+    /// Where the blob goes.
+    pub store: &'a Store,
+    /// How many threads compress.
+    pub threads: usize,
+    /// The wish to stop.
+    pub cancel: &'a Cancel,
+    /// Told how many bytes of the tar are done, after each block.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Spoils a compressed block (its index, its bytes) before it is proved.
+    #[cfg(test)]
+    pub damage: Option<fn(u64, &mut Vec<u8>)>,
+}
+
+/// What came out of a pipeline.
+pub struct Poured {
+    /// The blob.
+    pub blob: Hashed,
+    /// The digest of the tar.
+    pub diff_id: DiffId,
+    /// The bytes of the tar.
+    pub tar_size: u64,
+}
+
+/// Why filling ended early.
+pub enum Stop {
+    /// It failed.
+    Failed(PackError),
+    /// Another thread failed, and says why.
+    Elsewhere,
+}
+
+impl<E: Into<PackError>> From<E> for Stop {
+    fn from(error: E) -> Stop {
+        Stop::Failed(error.into())
+    }
+}
+
+/// One block on its way through the pipeline, with room for what it becomes.
+#[derive(Default)]
+struct Slot {
+    index: u64,
+    last: bool,
+    /// How many of the bytes only stand before the block.
+    before: usize,
+    bytes: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Slot {
+    fn block(&self) -> Block<'_> {
+        let (before, content) = self.bytes.split_at(self.before.min(self.bytes.len()));
+        Block { before, content, last: self.last }
+    }
+}
+
+/// The open end of the pipeline.
+pub struct Feed<'a> {
+    compression: Compression,
+    cancel: &'a Cancel,
+    free: Receiver<Slot>,
+    next: SyncSender<Slot>,
+    slot: Slot,
+}
+
+impl Feed<'_> {
+    /// Takes the next bytes of the tar, however they are cut.
+    pub fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
+        let size = compress::block_size(self.compression);
+        while !bytes.is_empty() {
+            if self.slot.block().content.len() == size {
+                self.turn()?;
+            }
+            let room = size - self.slot.block().content.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.slot.bytes.extend_from_slice(now);
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Hands a full slot on and begins the next one with the end of the last.
+    fn turn(&mut self) -> Result<(), Stop> {
+        self.cancel.check()?;
+        let mut fresh = self.free.recv().map_err(|_| Stop::Elsewhere)?;
+        fresh.index = self.slot.index + 1;
+        fresh.bytes.clear();
+        let (size, window) = (compress::block_size(self.compression), compress::window(self.compression));
+        fresh.bytes.reserve_exact(window + size);
+        let from = self.slot.bytes.len().saturating_sub(window);
+        fresh.bytes.extend_from_slice(self.slot.bytes.get(from..).unwrap_or_default());
+        fresh.before = fresh.bytes.len();
+        let full = mem::replace(&mut self.slot, fresh);
+        self.next.send(full).map_err(|_| Stop::Elsewhere)
+    }
+
+    fn finish(mut self) -> Result<(), Stop> {
+        self.cancel.check()?;
+        self.slot.last = true;
+        self.next.send(self.slot).map_err(|_| Stop::Elsewhere)
+    }
+}
+
+impl Pipe<'_> {
+    /// Runs `fill`, and everything behind it at the same time. Of several failures the one that stands first in the tar counts.
+    pub fn run<T: Send>(
+        &self,
+        fill: impl FnOnce(&mut Feed) -> Result<T, Stop> + Send,
+    ) -> Result<(Poured, T), PackError> {
+        let depth = self.threads + SPARE_SLOTS;
+        let mut draft = self.store.draft()?;
+        scope(|scope| {
+            let (to_fill, free) = sync_channel(depth);
+            let (to_hash, filled) = sync_channel(depth);
+            let (to_pack, hashed) = sync_channel(depth);
+            let (to_write, packed) = sync_channel(depth);
+            let hashed = Arc::new(Mutex::new(hashed));
+            for _ in 0..self.threads {
+                let (hashed, to_write) = (hashed.clone(), to_write.clone());
+                spawn(scope, move || self.work(&hashed, &to_write))?;
+            }
+            drop((hashed, to_write));
+            let hasher = spawn(scope, move || hash(self.compression, filled, to_pack))?;
+            let (compression, cancel) = (self.compression, self.cancel);
+            let filler = spawn(scope, move || {
+                let mut feed = Feed { compression, cancel, free, next: to_hash, slot: Slot::default() };
+                let value = fill(&mut feed)?;
+                feed.finish()?;
+                Ok(value)
+            })?;
+            // One slot is the filler's own from the start.
+            (1..depth).for_each(|_| drop(to_fill.send(Slot::default())));
+            let written = self.write(packed, to_fill, &mut draft);
+            let (filled, summed) = (join(filler)?, join(hasher)?);
+            let tar_size = written?;
+            let value = filled.map_err(|stop| match stop {
+                Stop::Failed(error) => error,
+                Stop::Elsewhere => Error::bug("packing a layer: a thread ended too early").into(),
+            })?;
+            Ok((self.publish(draft, summed, tar_size)?, value))
+        })
+    }
+
+    /// Compresses slots and proves that each can be read back.
+    fn work(&self, hashed: &Mutex<Receiver<Slot>>, to_write: &SyncSender<(Slot, Result<()>)>) {
+        let mut scratch = Vec::new();
+        loop {
+            let received = hashed.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(mut slot) = received else { return };
+            let mut packed = mem::take(&mut slot.packed);
+            let mut outcome = compress::pack(self.compression, slot.block(), &mut packed);
+            #[cfg(test)]
+            if let Some(damage) = self.damage {
+                damage(slot.index, &mut packed);
+            }
+            if outcome.is_ok() {
+                outcome = compress::prove(self.compression, slot.block(), &packed, &mut scratch);
+            }
+            slot.packed = packed;
+            if to_write.send((slot, outcome)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes what comes in the order of the tar and gives the slots back; the bytes of the tar.
+    fn write(&self, packed: Receiver<(Slot, Result<()>)>, to_fill: SyncSender<Slot>, draft: &mut Draft) -> Result<u64> {
+        put(draft, compress::head(self.compression))?;
+        let (mut early, mut next, mut size) = (BTreeMap::new(), 0, 0);
+        for (slot, outcome) in packed {
+            early.insert(slot.index, (slot, outcome));
+            while let Some((slot, outcome)) = early.remove(&next) {
+                outcome?;
+                put(draft, &slot.packed)?;
+                size += slot.block().content.len() as u64;
+                (self.progress)(size);
+                next += 1;
+                // The filler may have ended already; then nobody needs the slot.
+                let _ = to_fill.send(slot);
+            }
+        }
+        Ok(size)
+    }
+
+    fn publish(&self, mut draft: Draft, (tar, trailer): (Option<Digest>, Trailer), tar_size: u64) -> Result<Poured> {
+        if self.compression == Compression::Gzip {
+            put(&mut draft, &trailer.bytes())?;
+        }
+        let blob = draft.finish(None)?;
+        Ok(Poured { blob, diff_id: DiffId(tar.unwrap_or(blob.digest)), tar_size })
+    }
+}
+
+/// Sums up the tar on its way; a tar that is not compressed gets its digest where it is written.
+fn hash(compression: Compression, filled: Receiver<Slot>, to_pack: SyncSender<Slot>) -> (Option<Digest>, Trailer) {
+    let (mut hasher, mut trailer) = (Sha256::new(), Trailer::default());
+    for slot in filled {
+        if compression != Compression::None {
+            hasher.update(slot.block().content);
+        }
+        if compression == Compression::Gzip {
+            trailer.update(slot.block().content);
+        }
+        if to_pack.send(slot).is_err() {
+            break;
+        }
+    }
+    ((compression != Compression::None).then(|| Digest::finish(hasher)), trailer)
+}
+
+fn put(draft: &mut Draft, bytes: &[u8]) -> Result<()> {
+    draft.write_all(bytes).map_err(|cause| draft.failed(cause))
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>> {
+    Builder::new()
+        .name("pack".to_string())
+        .spawn_scoped(scope, work)
+        .map_err(|cause| Error::io("starting a thread", cause).hint("run with fewer `--jobs`"))
+}
+
+fn join<T>(thread: ScopedJoinHandle<T>) -> Result<T> {
+    thread.join().map_err(|_| Error::bug("packing a layer: a thread panicked"))
+}

@@ -1,0 +1,336 @@
+//! Stage 6: where everything goes. Items, listings and the base's file index in; one canonical tree for each layer out.
+//! Conflicts are refused with both places; nothing of the base is hidden unseen. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::accounts::{self, Accounts};
+use super::gather::{self, Found};
+use super::tree::{Body, Content, Disk, Entry, Mode, Tree};
+use crate::error::{Finding, Report, printable};
+use crate::manifest::grammar::nearest;
+use crate::manifest::{Item, What};
+use crate::plan::ImagePlan;
+use crate::source::{FileIndex, Kind, Obstacle, Parent};
+
+mod shape;
+
+/// The mode of directories that nobody declared, and of declared ones without a mode.
+const DIR_MODE: u16 = 0o755;
+/// The mode of a program.
+const PROGRAM_MODE: u16 = 0o755;
+/// The mode of account files that the base does not have, and of whiteouts.
+const PLAIN_MODE: u16 = 0o644;
+/// The mode of links.
+const LINK_MODE: u16 = 0o777;
+
+/// Everything of one image at its place.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// One tree for each layer of the plan, in its order.
+    pub trees: Vec<Tree>,
+    /// The user of the config, in numbers.
+    pub user: String,
+}
+
+/// Places all items of one image. What is wrong goes into the report; then the trees are not to be used.
+pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &str, report: &mut Report) -> Placed {
+    let mut layers = vec![0u32; image.items.len()];
+    for (at, layer) in image.layers.iter().enumerate() {
+        layer.items.iter().for_each(|item| layers[*item as usize] = at as u32);
+    }
+    let accounts = Accounts::new(index, &image.items);
+    let user = user(image, &accounts, base_user, report);
+    let mut place = Place { items: &image.items, layers, index, accounts, report, own: BTreeMap::new(), parents: None };
+    for (at, (item, found)) in image.items.iter().zip(found).enumerate() {
+        place.item(at as u32, item, found);
+    }
+    for file in accounts::files(index, &image.items, place.report) {
+        place.account_file(file);
+    }
+    let whiteouts = place.whiteouts();
+    let own = shape::shape(place.own, index, &image.items, whiteouts, place.report);
+    let mut trees = vec![Tree::new(); image.layers.len()];
+    for (path, (layer, entry)) in own {
+        if let Some(tree) = trees.get_mut(layer as usize) {
+            tree.insert(path, entry);
+        }
+    }
+    Placed { trees, user }
+}
+
+/// The config's user: declared, or the base's in numbers.
+fn user(image: &ImagePlan, accounts: &Accounts, base_user: &str, report: &mut Report) -> String {
+    let unset = image.config.unset.iter().any(|edit| edit.field == "user");
+    match &image.config.user {
+        Some((who, place)) => accounts.config(who, place, report).unwrap_or_default(),
+        None if unset || base_user.is_empty() => String::new(),
+        None => match crate::manifest::words::who(base_user) {
+            Ok(who) => accounts.config(&who, &image.base.1, report).unwrap_or_default(),
+            Err(error) => {
+                let finding = Finding::error("user", format!("the base's user is odd: {}", error.message()));
+                report.add(finding.at(&image.base.1, "").help("set `user` under `[image]`"));
+                String::new()
+            }
+        },
+    }
+}
+
+/// All own entries by their real path, each with its layer.
+pub(super) type Own = BTreeMap<String, (u32, Entry)>;
+
+struct Place<'a> {
+    items: &'a [Item],
+    layers: Vec<u32>,
+    index: &'a FileIndex,
+    accounts: Accounts,
+    report: &'a mut Report,
+    own: Own,
+    /// The directory that was resolved last, and where it really is.
+    parents: Option<(String, Option<String>)>,
+}
+
+impl Place<'_> {
+    fn item(&mut self, at: u32, item: &Item, found: &Found) {
+        let (uid, gid) = match &item.owner {
+            Some((owner, place)) => match self.accounts.owner(owner, place, self.report) {
+                Some(owner) => owner,
+                None => return,
+            },
+            None => (0, 0),
+        };
+        let entry = |body: Body, mode: Mode| Entry { body, mode, uid, gid, capabilities: 0, item: at };
+        let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
+        let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
+        match (&item.what, found) {
+            (What::Binary { capabilities, .. }, Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item, path.file_name()) else { return };
+                let body = Body::File(Content::Disk(Disk { root: path.clone(), tail: 0, seen: *seen }));
+                self.put(at, &dest, Entry { capabilities: *capabilities, ..entry(body, fixed(PROGRAM_MODE)) });
+            }
+            (What::Copy(_), Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item, path.file_name()) else { return };
+                let body = Body::File(Content::Disk(Disk { root: path.clone(), tail: 0, seen: *seen }));
+                self.put(at, &dest, entry(body, content));
+            }
+            (What::Copy(copy), Found::Tree { root, entries }) => {
+                for (path, kind) in entries.iter() {
+                    let dest = if item.dest.is_empty() { path.clone() } else { format!("{}/{path}", item.dest) };
+                    let (body, mode) = match kind {
+                        gather::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
+                        gather::Kind::Link(target) => (Body::Link(target.clone()), Mode::Fixed(LINK_MODE)),
+                        gather::Kind::File(seen) => {
+                            let disk = Disk { root: root.clone(), tail: path.len() as u32, seen: *seen };
+                            (Body::File(Content::Disk(disk)), content)
+                        }
+                    };
+                    self.put(at, &dest, entry(body, mode));
+                }
+            }
+            (What::Inline(bytes), _) | (What::Template(_), Found::Text(bytes)) => {
+                let name = match &item.what {
+                    What::Template(template) => template.source.path.file_name(),
+                    _ => None,
+                };
+                let Some(dest) = self.dest(item, name) else { return };
+                self.put(at, &dest, entry(Body::File(Content::Inline(bytes.clone())), content));
+            }
+            (What::Dir, _) => self.put(at, &item.dest, entry(Body::Directory, fixed(DIR_MODE))),
+            (What::Symlink { target }, _) => {
+                if let Some(dest) = self.dest(item, None) {
+                    self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The destination of a single thing: into a directory it keeps its name.
+    fn dest(&mut self, item: &Item, name: Option<&std::ffi::OsStr>) -> Option<String> {
+        let leads_to_directory = || {
+            let real = self.index.resolve(&item.dest)?;
+            matches!(self.index.get(&real)?.kind, Kind::Directory).then_some(real)
+        };
+        match (item.into, name.and_then(std::ffi::OsStr::to_str)) {
+            (true, Some(name)) => Some(if item.dest.is_empty() { name.into() } else { format!("{}/{name}", item.dest) }),
+            (true, None) => {
+                let finding = Finding::error("path", format!("`/{}/` needs the file's name behind it", printable(&item.dest)));
+                self.report.add(finding.at(&item.place, "there is no source whose name could be kept"));
+                None
+            }
+            (false, Some(name)) if !item.replace && leads_to_directory().is_some() => {
+                let dest = printable(&item.dest);
+                self.report.add(
+                    Finding::error("base-conflict", format!("the base has a directory at `/{dest}`"))
+                        .at(&item.place, "a file is put over it")
+                        .help(format!("write `/{dest}/` to put it into the directory as `{}`", printable(name)))
+                        .help("or say `replace = true` to hide the directory"),
+                );
+                None
+            }
+            (false, _) => Some(item.dest.clone()),
+        }
+    }
+
+    /// The real path of a destination: links of the base in its parents are followed.
+    fn real(&mut self, at: u32, dest: &str) -> Option<String> {
+        let (directory, name) = dest.rsplit_once('/').unwrap_or(("", dest));
+        if self.parents.as_ref().is_none_or(|(known, _)| known != directory) {
+            let real = match self.index.resolve_parent(dest) {
+                Parent::Real { path, .. } => Some(path[..path.len() - name.len()].to_string()),
+                Parent::Blocked { at: obstacle, why } => {
+                    self.blocked(at, dest, &obstacle, why);
+                    None
+                }
+            };
+            self.parents = Some((directory.to_string(), real));
+        }
+        let (_, real) = self.parents.as_ref()?;
+        real.as_ref().map(|parent| format!("{parent}{name}"))
+    }
+
+    fn blocked(&mut self, at: u32, dest: &str, obstacle: &str, why: Obstacle) {
+        let item = &self.items[at as usize];
+        let (dest, obstacle) = (printable(dest), printable(obstacle));
+        let why = match why {
+            Obstacle::NoDirectory => format!("`/{obstacle}` is a file in the base"),
+            Obstacle::Loop => format!("the links at `/{obstacle}` in the base lead in a circle"),
+            Obstacle::NotText => format!("`/{obstacle}` leads to a name that is not UTF-8"),
+        };
+        self.report.add(
+            Finding::error("base-conflict", format!("nothing can be put at `/{dest}`: {why}"))
+                .at(&item.place, "")
+                .help("choose another destination, or `[[remove]]` what is in the way"),
+        );
+    }
+
+    fn put(&mut self, at: u32, dest: &str, entry: Entry) {
+        let Some(real) = self.real(at, dest) else { return };
+        let item = &self.items[at as usize];
+        if !self.suits_base(item, &real, &entry) {
+            return;
+        }
+        let layer = self.layers[at as usize];
+        let Some((_, known)) = self.own.get(&real) else {
+            self.own.insert(real, (layer, entry));
+            return;
+        };
+        let other = &self.items[known.item as usize];
+        let same = matches!((&known.body, &entry.body), (Body::Directory, Body::Directory))
+            && (known.mode, known.uid, known.gid) == (entry.mode, entry.uid, entry.gid);
+        match (item.replace, other.replace) {
+            _ if same => {
+                if let Some((known, _)) = self.own.get_mut(&real) {
+                    *known = layer.min(*known);
+                }
+            }
+            (true, false) => drop(self.own.insert(real, (layer, entry))),
+            (false, true) => {}
+            _ => self.report.add(
+                Finding::error("conflict", format!("`/{}` is written twice", printable(&real)))
+                    .at(&item.place, "here")
+                    .and(&other.place, "and here")
+                    .help("leave one out, or say `replace = true` in the one that shall win"),
+            ),
+        }
+    }
+
+    /// Whether the entry may stand where the base has something; `false` too where there is nothing left to do.
+    fn suits_base(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
+        let Some(node) = self.index.get(real) else { return true };
+        let (has, what) = match (&node.kind, &entry.body) {
+            (Kind::Directory, Body::Directory) => return item.replace,
+            (Kind::File { .. }, Body::File(_) | Body::Link(_)) => return true,
+            (Kind::Link(_), Body::Directory) if self.leads_to_directory(real) && !(item.replace && item.table == "dir") => {
+                return false;
+            }
+            (Kind::Link(old), Body::Link(new)) if **old == *new.as_bytes() => return false,
+            _ if item.replace => return true,
+            (Kind::Directory, Body::Link(_)) => ("a directory", "a link"),
+            (Kind::Directory, _) => ("a directory", "a file"),
+            (Kind::Link(_), Body::Directory) => ("a link", "a directory"),
+            (Kind::Link(_), Body::Link(_)) => ("another link", "a link"),
+            (Kind::Link(_), _) => ("a link", "a file"),
+            (Kind::File { .. }, _) => ("a file", "a directory"),
+            (Kind::Other, _) => ("a device or FIFO", "something"),
+        };
+        let shown = printable(real);
+        let origin = match &self.index.resolve(real) {
+            Some(target) if matches!(node.kind, Kind::Link(_)) => format!("it leads to `/{}`", printable(target)),
+            _ => format!("it comes from layer {} of the base", node.layer + 1),
+        };
+        self.report.add(
+            Finding::error("base-conflict", format!("the base has {has} at `/{shown}`, {origin}"))
+                .at(&item.place, format!("{what} is put over it"))
+                .help("choose another destination, or say `replace = true` to replace what the base has"),
+        );
+        false
+    }
+
+    fn leads_to_directory(&self, path: &str) -> bool {
+        let real = self.index.resolve(path);
+        real.and_then(|real| self.index.get(&real)).is_some_and(|node| node.kind == Kind::Directory)
+    }
+
+    /// Puts a new account file where the base's is, with the base's mode and owner.
+    fn account_file(&mut self, file: accounts::NewFile) {
+        let real = self.index.resolve(file.path).unwrap_or_else(|| file.path.to_string());
+        let node = self.index.get(&real);
+        let (mode, uid, gid) = node.map_or((PLAIN_MODE, 0, 0), |node| (node.mode, node.uid, node.gid));
+        let body = Body::File(Content::Inline(file.content.into_bytes().into()));
+        let entry = Entry { body, mode: Mode::Fixed(mode), uid, gid, capabilities: 0, item: file.item };
+        self.put(file.item, &real, entry);
+    }
+
+    /// The whiteouts: the hidden path → its layer and entry.
+    fn whiteouts(&mut self) -> BTreeMap<String, (u32, Entry)> {
+        let mut whiteouts = BTreeMap::new();
+        for (at, item) in self.items.iter().enumerate().filter(|(_, item)| matches!(item.what, What::Remove)) {
+            let Some(real) = self.real(at as u32, &item.dest) else { continue };
+            if self.index.get(&real).is_none() {
+                self.nothing_to_remove(item, &real);
+                continue;
+            }
+            let entry = Entry {
+                body: Body::Whiteout,
+                mode: Mode::Fixed(PLAIN_MODE),
+                uid: 0,
+                gid: 0,
+                capabilities: 0,
+                item: at as u32,
+            };
+            whiteouts.insert(real, (self.layers[at], entry));
+        }
+        whiteouts
+    }
+
+    fn nothing_to_remove(&mut self, item: &Item, real: &str) {
+        let (directory, name) = real.rsplit_once('/').unwrap_or(("", real));
+        let names: Vec<&str> =
+            self.index.children(directory).filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
+        let mut finding =
+            Finding::error("nothing-to-remove", format!("the base has nothing at `/{}`", printable(real))).at(&item.place, "");
+        finding = match nearest(name, names.into_iter()) {
+            Some(near) => {
+                let near = if directory.is_empty() { near.to_string() } else { format!("{directory}/{near}") };
+                finding.at(&item.place, format!("did you mean `/{}`?", printable(&near)))
+            }
+            None => finding.help("`[[remove]]` hides what the base has; leave this entry out"),
+        };
+        self.report.add(finding);
+    }
+}
+
+/// Warns of names that only differ in upper and lower case: a disk that folds case cannot hold both.
+pub(super) fn folded(own: &Own, items: &[Item], report: &mut Report) {
+    let mut seen: HashMap<String, &str> = HashMap::with_capacity(own.len());
+    for (path, (_, entry)) in own {
+        if let Some(other) = seen.insert(path.to_lowercase(), path) {
+            let message = format!("`/{}` and `/{}` differ only in case", printable(other), printable(path));
+            report.add(
+                Finding::warning("case", message)
+                    .at(&items[entry.item as usize].place, "")
+                    .help("a file system that folds case cannot hold both"),
+            );
+        }
+    }
+}
