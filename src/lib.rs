@@ -6,4 +6,5 @@ pub mod layer;
 pub mod oci;
 pub mod plan;
 pub mod registry;
+pub mod source;
 pub mod store;
