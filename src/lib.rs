@@ -7,4 +7,5 @@ pub mod manifest;
 pub mod oci;
 pub mod plan;
 pub mod registry;
+pub mod source;
 pub mod store;

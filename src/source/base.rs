@@ -1,0 +1,77 @@
+//! Stage 5: what an image stands on. A pinned name and a platform in, manifest and config out, both checked against each other.
+//! Asks the store first, then where the base is.
+
+use std::collections::BTreeMap;
+
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::oci::{Descriptor, DiffId, Digest, Image, Manifest, Platform, RootFs, json, media};
+use crate::plan;
+use crate::source::choose::{Chosen, choose};
+
+/// A base for one platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Its name.
+    pub reference: plan::Base,
+    /// The platform it was chosen for; the config may say it less exactly.
+    pub platform: Platform,
+    /// Its config, with as many diff IDs as the manifest has layers.
+    pub image: Image,
+    /// Its manifest; each layer has the media type of a layer of files.
+    pub manifest: Manifest,
+    /// What names the manifest; `None` for scratch.
+    pub descriptor: Option<Descriptor>,
+    /// The digest that it was named by, of an image or an index; `None` for scratch.
+    pub named: Option<Digest>,
+}
+
+impl Base {
+    /// The layers with their diff IDs, lowest first.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = (&Descriptor, &DiffId)> {
+        self.manifest.layers.iter().zip(&self.image.rootfs.diff_ids)
+    }
+}
+
+/// Manifest and config of the base for one platform; `scratch` gives empty ones.
+///
+/// Layers of a media type that is no layer of files (in-toto statements, wasm, encrypted layers …) make the whole manifest refused.
+pub async fn base(ctx: &Ctx, reference: &plan::Base, platform: &Platform) -> Result<Base> {
+    let named = match reference {
+        plan::Base::Scratch => return Ok(scratch(platform)),
+        plan::Base::Registry(pinned) => pinned.digest,
+        plan::Base::Layout(local) | plan::Base::Archive(local) => local.digest,
+    };
+    let chosen = choose(ctx, reference, &named, platform).await;
+    let Chosen { descriptor, manifest, image } =
+        chosen.map_err(|error: Error| error.context(format!("reading the base `{reference}`")))?;
+    Ok(Base {
+        reference: reference.clone(),
+        platform: platform.clone(),
+        image,
+        manifest,
+        descriptor: Some(descriptor),
+        named: Some(named),
+    })
+}
+
+fn scratch(platform: &Platform) -> Base {
+    let image = Image {
+        architecture: platform.arch.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        rootfs: RootFs { kind: "layers".to_string(), diff_ids: Vec::new() },
+        ..Image::default()
+    };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: media::MANIFEST.to_string(),
+        artifact_type: None,
+        config: Descriptor::of(media::CONFIG, &json::canonical(&image)),
+        layers: Vec::new(),
+        subject: None,
+        annotations: BTreeMap::new(),
+        rest: BTreeMap::new(),
+    };
+    Base { reference: plan::Base::Scratch, platform: platform.clone(), image, manifest, descriptor: None, named: None }
+}

@@ -1,0 +1,145 @@
+//! Stage 5: a layer's listing as bytes, so that the layer is read once. A listing in, compact bytes out, and back. Pure.
+//!
+//! Numbers are LEB128; each path begins with how much it shares with the one before it. Bytes that are no listing give `None`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::oci::{DiffId, Digest};
+use crate::source::index::Kind;
+use crate::source::list::{Item, Listing, Name, What};
+
+/// The kind under which the store remembers a listing, by the digest of the layer's blob; a new form is a new kind.
+pub const KIND: &str = "layer-files-1";
+
+/// A listing as bytes.
+pub fn write(listing: &Listing) -> Vec<u8> {
+    let mut out = Out { bytes: Vec::new(), last: Vec::new() };
+    out.bytes(listing.diff_id.to_string().as_bytes());
+    out.number(listing.size);
+    out.number(listing.items.len() as u64);
+    for (path, item) in &listing.items {
+        out.path(path);
+        match &item.what {
+            What::Known(Kind::File { size }) => {
+                out.number(0);
+                out.number(*size);
+            }
+            What::Known(Kind::Directory) => out.number(1),
+            What::Known(Kind::Link(target)) => {
+                out.number(2);
+                out.bytes(target);
+            }
+            What::Known(Kind::Other) => out.number(3),
+            What::Implied => out.number(4),
+            What::Lower(target) => {
+                out.number(5);
+                out.bytes(target);
+            }
+        }
+        for number in [item.mode.into(), item.uid, item.gid] {
+            out.number(number.into());
+        }
+    }
+    for paths in [&listing.whiteouts, &listing.opaque] {
+        out.number(paths.len() as u64);
+        paths.iter().for_each(|path| out.path(path));
+    }
+    out.number(listing.texts.len() as u64);
+    for (path, text) in &listing.texts {
+        out.path(path);
+        out.bytes(text);
+    }
+    out.bytes
+}
+
+/// The listing that these bytes are, all of them.
+pub fn read(bytes: &[u8]) -> Option<Listing> {
+    let mut input = In { rest: bytes, last: Vec::new() };
+    let diff_id: Digest = std::str::from_utf8(input.bytes()?).ok()?.parse().ok()?;
+    let size = input.number()?;
+    let mut items = BTreeMap::new();
+    for _ in 0..input.number()? {
+        let path = input.path()?;
+        let what = match input.number()? {
+            0 => What::Known(Kind::File { size: input.number()? }),
+            1 => What::Known(Kind::Directory),
+            2 => What::Known(Kind::Link(input.bytes()?.into())),
+            3 => What::Known(Kind::Other),
+            4 => What::Implied,
+            5 => What::Lower(input.bytes()?.into()),
+            _ => return None,
+        };
+        let mode = input.number()?.try_into().ok()?;
+        let (uid, gid) = (input.number()?.try_into().ok()?, input.number()?.try_into().ok()?);
+        items.insert(path, Item { what, mode, uid, gid });
+    }
+    let mut paths = || -> Option<BTreeSet<Name>> { (0..input.number()?).map(|_| input.path()).collect() };
+    let (whiteouts, opaque) = (paths()?, paths()?);
+    let mut texts = BTreeMap::new();
+    for _ in 0..input.number()? {
+        texts.insert(input.path()?, input.bytes()?.to_vec());
+    }
+    input.rest.is_empty().then_some(Listing { diff_id: DiffId(diff_id), size, items, whiteouts, opaque, texts })
+}
+
+struct Out {
+    bytes: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl Out {
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.bytes.push(number as u8);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn path(&mut self, path: &[u8]) {
+        let shared = path.iter().zip(&self.last).take_while(|(one, other)| one == other).count();
+        self.number(shared as u64);
+        self.bytes(path.get(shared..).unwrap_or_default());
+        path.clone_into(&mut self.last);
+    }
+}
+
+struct In<'a> {
+    rest: &'a [u8],
+    last: Vec<u8>,
+}
+
+impl<'a> In<'a> {
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    fn path(&mut self) -> Option<Name> {
+        let shared = usize::try_from(self.number()?).ok()?;
+        let tail = self.bytes()?;
+        let path = [self.last.get(..shared)?, tail].concat();
+        self.last.clone_from(&path);
+        Some(path.into())
+    }
+}

@@ -1,0 +1,32 @@
+//! Stage 5, names → pinned bytes: bases (manifest, config, file index). References and digests in, facts and verified blobs out.
+//! May read layouts and archives that the manifest names, ask registries and use the store.
+//!
+//! A base's files are indexed as a runtime with overlayfs would show them. Within one layer, a path below a link goes where the link leads;
+//! across layers it does not, it puts a directory in the link's place.
+
+mod base;
+mod blob;
+mod choose;
+mod files;
+mod index;
+mod list;
+mod local;
+mod memo;
+mod merge;
+mod pax;
+mod tar;
+mod texts;
+mod unpack;
+mod users;
+mod walk;
+
+#[cfg(test)]
+pub mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use base::{Base, base};
+pub use blob::fetch;
+pub use files::files;
+pub use index::{FileIndex, Kind, Node};
+pub use walk::{Obstacle, Parent};
