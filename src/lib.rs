@@ -1,11 +1,55 @@
-//! stillframe
+//! stillframe assembles container images from a committed `image.toml`. This page is the map of the code.
+//!
+//! One flow, in stages; data goes one way, and each stage hands the next one named value:
+//!
+//! ```text
+//! image.toml ─ manifest ─→ Manifest ─ plan ─→ Plan ─ source ─→ Base, FileIndex ─ layer ─→ Layer ─ image ─→ Artifact ─ ship ─→ the world
+//! ```
+//!
+//! | stage | room | takes → gives | may touch |
+//! |---|---|---|---|
+//! | – | [`error`], [`event`] | what went wrong, what is happening | nothing |
+//! | 0 | [`oci`] | text and JSON → digests, references, documents | nothing |
+//! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
+//! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
+//! | 3 | [`store`] | digests → verified bytes | the store's directory |
+//! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |
+//! | – | [`ctx`] | the permission to touch the world, five things | – |
+//! | 5 | [`source`] | pinned names → bases and what files they have | layouts, archives, store, registries |
+//! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
+//! | 7 | [`image`] | layers → [`image::Artifact`] | nothing |
+//! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets |
+//! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |
+//!
+//! (Stage 8, `trust`, comes with the release.)
+//!
+//! # Rules, kept by `tests/tidy.rs`
+//!
+//! 1. **Direction.** A stage uses only stages above it, by name. `ctx` stands between 4 and 5, because it holds the store and the
+//!    client.
+//! 2. **Who touches the world.** A function that takes `&Ctx` may; one that does not cannot. A table in the test names the files
+//!    that may use `fs`, `env`, processes, sockets, the clock and the terminal.
+//! 3. **Purity.** The plan is a function of texts: `plan` walks 1 to 7 and ships nothing.
+//! 4. **Size.** A file of 400 lines becomes a folder, a function fits a screen.
+//! 5. **No leftovers.**
+//!
+//! # Where the design page was changed, and why
+//!
+//! * [`manifest::Base`] lives in stage 1, because the reader already knows it whole; `plan` hands it on.
+//! * A registry, a layout, an archive and an engine are one enum, [`ship::Destination`], and one verb, [`ship::send`], not four
+//!   implementations of a trait: they share no state, and only two of them can skip blobs.
+//! * `layer` is handed the base's file index by the caller, so that placing is pure and is tested without a disk.
+
+pub mod cli;
 pub mod ctx;
 pub mod error;
 pub mod event;
+pub mod image;
 pub mod layer;
 pub mod manifest;
 pub mod oci;
 pub mod plan;
 pub mod registry;
+pub mod ship;
 pub mod source;
 pub mod store;

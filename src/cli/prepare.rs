@@ -1,6 +1,5 @@
 //! Stage 10: the way from a manifest to an artifact that `check`, `plan`, `build` and `push` walk, each as far as it needs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::session::Session;
@@ -74,16 +73,18 @@ fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
 
 /// A base without a digest: the line to paste, if the registry can be asked.
 async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -> Finding {
-    let finding = Finding::error("unpinned-base", format!("the base `{reference}` lacks its digest")).at(place, "a tag can move");
+    let finding =
+        Finding::error("unpinned-base", format!("the base `{reference}` lacks its digest")).at(place, "a tag can move");
     let tag = reference.tag.clone().or_else(|| "latest".parse().ok());
     let asked = match &tag {
-        Some(tag) if !session.options.offline => session.ctx.registries.head(&reference.repository, Which::Tag(tag)).await,
+        Some(tag) if !session.options.offline => {
+            session.ctx.registries.head(&reference.repository, Which::Tag(tag)).await
+        }
         _ => Ok(None),
     };
     match (asked, &tag) {
-        (Ok(Some(digest)), Some(tag)) => {
-            finding.help(format!("write `base = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository))
-        }
+        (Ok(Some(digest)), Some(tag)) => finding
+            .help(format!("write `base = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository)),
         (Err(error), _) => finding
             .help(format!("write `{reference}@sha256:…`"))
             .help(format!("the registry could not be asked for it: {}", error.message())),
@@ -128,7 +129,11 @@ async fn place(
     let base_user = &base.image.config.user;
     let numeric = |user: &str| user.split(':').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
     let needs = !image.items.is_empty() || image.config.user.is_some() || !numeric(base_user);
-    let index = if needs { source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))? } else { FileIndex::empty() };
+    let index = if needs {
+        source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))?
+    } else {
+        FileIndex::empty()
+    };
     Ok(layer::place(image, found, &index, base_user, report))
 }
 
@@ -142,13 +147,4 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names, tags: plan.tags };
     Ok(Made { artifact, blobs, target, report })
-}
-
-/// The layers of a plan by name, for showing.
-pub fn tree_sizes(prepared: &Prepared) -> BTreeMap<String, Vec<usize>> {
-    let mut sizes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (image, placed) in prepared.plan.images.iter().zip(&prepared.placed) {
-        sizes.insert(image.platform.to_string(), placed.trees.iter().map(|tree| tree.len()).collect());
-    }
-    sizes
 }

@@ -52,9 +52,11 @@ fn excerpt<'a>(place: &'a Place, label: &'a str, related: &[&'a (Place, String)]
         let annotation = kind.span(place.span.clone());
         if label.is_empty() { annotation } else { annotation.label(label) }
     };
-    let mut snippet = Snippet::source(text.as_str())
-        .path(place.text.path.as_str())
-        .annotation(annotation(AnnotationKind::Primary, place, label));
+    let mut snippet = Snippet::source(text.as_str()).path(place.text.path.as_str()).annotation(annotation(
+        AnnotationKind::Primary,
+        place,
+        label,
+    ));
     for (place, label) in related {
         snippet = snippet.annotation(annotation(AnnotationKind::Context, place, label));
     }
@@ -64,7 +66,12 @@ fn excerpt<'a>(place: &'a Place, label: &'a str, related: &[&'a (Place, String)]
 /// An error for people: the sentence, its causes, the ways out.
 pub fn error(error: &Error, color: bool) -> String {
     let mut elements: Vec<Element<'_>> = Vec::new();
-    elements.extend(error.causes().iter().map(|cause| Level::NOTE.no_name().message(format!("because: {}", printable(cause))).into()));
+    elements.extend(
+        error
+            .causes()
+            .iter()
+            .map(|cause| Level::NOTE.no_name().message(format!("because: {}", printable(cause))).into()),
+    );
     elements.extend(error.hints().iter().map(|hint| Level::HELP.with_name("hint").message(printable(hint)).into()));
     let group = Level::ERROR.primary_title(printable(error.message())).elements(elements);
     renderer(color).render(&[group]) + "\n"

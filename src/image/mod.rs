@@ -83,8 +83,13 @@ pub fn assemble(plan: &Plan, parts: Vec<Parts<'_>>) -> Result<Artifact> {
     for document in images.iter().map(|image| &image.manifest).chain([&root]) {
         if document.descriptor.size > MOST_BYTES {
             let layers = images.iter().map(|image| image.layers.len()).max().unwrap_or(0);
-            let notes: usize = plan.annotations.manifest.iter().chain(&plan.annotations.index).map(|(k, v)| k.len() + v.len()).sum();
-            let part = if notes as u64 > MOST_BYTES / 2 { format!("annotations of {notes} bytes") } else { format!("{layers} layers") };
+            let notes: usize =
+                plan.annotations.manifest.iter().chain(&plan.annotations.index).map(|(k, v)| k.len() + v.len()).sum();
+            let part = if notes as u64 > MOST_BYTES / 2 {
+                format!("annotations of {notes} bytes")
+            } else {
+                format!("{layers} layers")
+            };
             return Err(Error::usage(format!(
                 "the manifest has {} bytes, registries take {MOST_BYTES}: most of it are {part}",
                 document.descriptor.size
@@ -100,10 +105,11 @@ fn one(plan: &Plan, image: &ImagePlan, parts: Parts<'_>) -> Image {
         diff_id: packed.diff_id,
         name: Some(name),
     });
-    let below = parts.base.manifest.layers.iter().zip(&parts.base.image.rootfs.diff_ids).map(|(descriptor, diff_id)| {
-        let media_type = media::oci_twin(&descriptor.media_type).to_string();
-        Layer { descriptor: Descriptor { media_type, ..descriptor.clone() }, diff_id: *diff_id, name: None }
-    });
+    let below =
+        parts.base.manifest.layers.iter().zip(&parts.base.image.rootfs.diff_ids).map(|(descriptor, diff_id)| {
+            let media_type = media::oci_twin(&descriptor.media_type).to_string();
+            Layer { descriptor: Descriptor { media_type, ..descriptor.clone() }, diff_id: *diff_id, name: None }
+        });
     let layers: Vec<Layer> = below.chain(own).collect();
     let config = config::config(&parts.base.image, image, &parts.user, &layers, &rfc3339(plan.created));
     let config = Document::new(media::CONFIG, &config);

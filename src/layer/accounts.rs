@@ -111,14 +111,23 @@ pub fn files(index: &FileIndex, items: &[Item], report: &mut Report) -> Vec<NewF
     let mut passwd = String::new();
     let mut group = String::new();
     let (mut first_user, mut first_group) = (None, None);
-    let declared: Vec<u32> =
-        items.iter().filter_map(|item| if let What::Group { gid, .. } = &item.what { Some(*gid) } else { None }).collect();
+    let declared: Vec<u32> = items
+        .iter()
+        .filter_map(|item| if let What::Group { gid, .. } = &item.what { Some(*gid) } else { None })
+        .collect();
     let mut made: Vec<u32> = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let at = at as u32;
         match &item.what {
             What::User { name, uid, gid, home, shell, comment } => {
-                if fresh("user", name, (*uid, Some(*gid)), index.user(name).map(|(uid, gid)| (uid, Some(gid))), item, report) {
+                if fresh(
+                    "user",
+                    name,
+                    (*uid, Some(*gid)),
+                    index.user(name).map(|(uid, gid)| (uid, Some(gid))),
+                    item,
+                    report,
+                ) {
                     passwd += &format!("{name}:x:{uid}:{gid}:{comment}:{home}:{shell}\n");
                     first_user.get_or_insert(at);
                 }
@@ -138,7 +147,8 @@ pub fn files(index: &FileIndex, items: &[Item], report: &mut Report) -> Vec<NewF
             _ => {}
         }
     }
-    let whole = |old: &str, new: String| format!("{old}{}{new}", if old.is_empty() || old.ends_with('\n') { "" } else { "\n" });
+    let whole =
+        |old: &str, new: String| format!("{old}{}{new}", if old.is_empty() || old.ends_with('\n') { "" } else { "\n" });
     let files = [
         first_user.map(|item| NewFile { path: PASSWD, content: whole(index.passwd(), passwd), item }),
         first_group.map(|item| NewFile { path: GROUP, content: whole(index.group_file(), group), item }),
@@ -147,7 +157,14 @@ pub fn files(index: &FileIndex, items: &[Item], report: &mut Report) -> Vec<NewF
 }
 
 /// Whether the account is new; one that the base has in just this way is not, one that it has in another way is an error.
-fn fresh(what: &str, name: &str, ids: (u32, Option<u32>), base: Option<(u32, Option<u32>)>, item: &Item, report: &mut Report) -> bool {
+fn fresh(
+    what: &str,
+    name: &str,
+    ids: (u32, Option<u32>),
+    base: Option<(u32, Option<u32>)>,
+    item: &Item,
+    report: &mut Report,
+) -> bool {
     let Some(known) = base else { return true };
     if known != ids {
         let show = |(id, main): (u32, Option<u32>)| main.map_or(id.to_string(), |main| format!("{id}:{main}"));

@@ -151,9 +151,12 @@ impl Place<'_> {
             matches!(self.index.get(&real)?.kind, Kind::Directory).then_some(real)
         };
         match (item.into, name.and_then(std::ffi::OsStr::to_str)) {
-            (true, Some(name)) => Some(if item.dest.is_empty() { name.into() } else { format!("{}/{name}", item.dest) }),
+            (true, Some(name)) => {
+                Some(if item.dest.is_empty() { name.into() } else { format!("{}/{name}", item.dest) })
+            }
             (true, None) => {
-                let finding = Finding::error("path", format!("`/{}/` needs the file's name behind it", printable(&item.dest)));
+                let finding =
+                    Finding::error("path", format!("`/{}/` needs the file's name behind it", printable(&item.dest)));
                 self.report.add(finding.at(&item.place, "there is no source whose name could be kept"));
                 None
             }
@@ -240,7 +243,9 @@ impl Place<'_> {
         let (has, what) = match (&node.kind, &entry.body) {
             (Kind::Directory, Body::Directory) => return item.replace,
             (Kind::File { .. }, Body::File(_) | Body::Link(_)) => return true,
-            (Kind::Link(_), Body::Directory) if self.leads_to_directory(real) && !(item.replace && item.table == "dir") => {
+            (Kind::Link(_), Body::Directory)
+                if self.leads_to_directory(real) && !(item.replace && item.table == "dir") =>
+            {
                 return false;
             }
             (Kind::Link(old), Body::Link(new)) if **old == *new.as_bytes() => return false,
@@ -308,7 +313,8 @@ impl Place<'_> {
         let names: Vec<&str> =
             self.index.children(directory).filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
         let mut finding =
-            Finding::error("nothing-to-remove", format!("the base has nothing at `/{}`", printable(real))).at(&item.place, "");
+            Finding::error("nothing-to-remove", format!("the base has nothing at `/{}`", printable(real)))
+                .at(&item.place, "");
         finding = match nearest(name, names.into_iter()) {
             Some(near) => {
                 let near = if directory.is_empty() { near.to_string() } else { format!("{directory}/{near}") };

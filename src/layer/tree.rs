@@ -47,6 +47,16 @@ pub enum Content {
     Disk(Disk),
 }
 
+impl Content {
+    /// How many bytes there are.
+    pub fn size(&self) -> u64 {
+        match self {
+            Content::Inline(bytes) => bytes.len() as u64,
+            Content::Disk(disk) => disk.seen.size,
+        }
+    }
+}
+
 /// A file of this machine and what it looked like when it was listed; it must look the same before and after it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disk {

@@ -18,7 +18,10 @@ use crate::oci::{Digest, json as canonical, media};
 
 /// Writes an OCI layout as a tar archive.
 pub async fn oci(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
-    let mut files = vec![File::of("oci-layout", LAYOUT), File::of("index.json", &canonical::canonical(&index(cargo.artifact, None)))];
+    let mut files = vec![
+        File::of("oci-layout", LAYOUT),
+        File::of("index.json", &canonical::canonical(&index(cargo.artifact, None))),
+    ];
     let mut blobs = all(cargo.artifact);
     blobs.sort_by_key(|blob| blob.descriptor.digest);
     for blob in blobs {

@@ -52,7 +52,9 @@ impl Blobs {
         let opened = tokio::task::spawn_blocking(move || store.open(&digest)).await;
         match opened.map_err(|cause| Error::bug("a thread broke down").because(cause))?? {
             Some((file, _)) => Ok(file),
-            None => Err(Error::local(format!("the layer {digest} has gone from the store")).hint("run the build again")),
+            None => {
+                Err(Error::local(format!("the layer {digest} has gone from the store")).hint("run the build again"))
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::archive::{docker_files, pour};
 use super::Cargo;
+use super::archive::{docker_files, pour};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, printable};
 use crate::oci::Digest;
@@ -22,8 +22,11 @@ pub async fn docker(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<()> {
         Ok(host) if !host.is_empty() => match host.strip_prefix("unix://") {
             Some(path) => PathBuf::from(path),
             None => {
-                return Err(Error::usage(format!("DOCKER_HOST is `{}`, but only unix:// sockets are supported", printable(&host)))
-                    .hint("write a file with `-o docker-archive:FILE` and run `docker load -i FILE`"));
+                return Err(Error::usage(format!(
+                    "DOCKER_HOST is `{}`, but only unix:// sockets are supported",
+                    printable(&host)
+                ))
+                .hint("write a file with `-o docker-archive:FILE` and run `docker load -i FILE`"));
             }
         },
         _ => PathBuf::from("/var/run/docker.sock"),
@@ -56,9 +59,8 @@ async fn archive(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<tempfile::NamedTempFile
 }
 
 async fn load(ctx: &Ctx, cargo: &Cargo<'_>, engine: &str, socket: PathBuf) -> Result<()> {
-    let failed = |what: String| {
-        Error::local(what).hint(format!("is {engine} running, and may you use `{}`?", socket.display()))
-    };
+    let failed =
+        |what: String| Error::local(what).hint(format!("is {engine} running, and may you use `{}`?", socket.display()));
     if !socket.exists() {
         return Err(failed(format!("there is no {engine} socket at `{}`", socket.display())));
     }
@@ -74,7 +76,8 @@ async fn load(ctx: &Ctx, cargo: &Cargo<'_>, engine: &str, socket: PathBuf) -> Re
         .post("http://localhost/images/load?quiet=1")
         .header("content-type", "application/x-tar")
         .body(reqwest::Body::from(tokio::fs::File::from_std(handle)));
-    let answer = request.send().await.map_err(|cause| failed(format!("asking {engine} to load the image")).because(cause))?;
+    let answer =
+        request.send().await.map_err(|cause| failed(format!("asking {engine} to load the image")).because(cause))?;
     let status = answer.status();
     let text = answer_text(answer).await;
     // The engine answers 200 first and tells of a failure in its stream.

@@ -22,7 +22,9 @@ pub async fn write(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
         fill(ctx, cargo, new.path(), None).await?;
         if fs::rename(new.path(), path).is_ok() {
             let _ = new.keep();
-            return temporary::sync_directory(path.parent().filter(|up| !up.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+            return temporary::sync_directory(
+                path.parent().filter(|up| !up.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            );
         }
     }
     let _turn = turn(ctx, path).await;
@@ -89,7 +91,9 @@ async fn fill(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path, old: Option<Index>) -> 
 /// Whether the blob is there with the right bytes.
 fn there(target: &PathBuf, descriptor: &Descriptor) -> bool {
     let is_file = fs::symlink_metadata(target).is_ok_and(|facts| facts.is_file() && facts.len() == descriptor.size);
-    is_file && fs::File::open(target).is_ok_and(|mut file| digest(&mut file).is_ok_and(|digest| digest == descriptor.digest))
+    is_file
+        && fs::File::open(target)
+            .is_ok_and(|mut file| digest(&mut file).is_ok_and(|digest| digest == descriptor.digest))
 }
 
 fn digest(file: &mut File) -> std::io::Result<Digest> {

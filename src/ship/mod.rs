@@ -11,11 +11,11 @@ mod local;
 mod push;
 mod temporary;
 
-pub use blobs::Blobs;
+pub use blobs::{Blob, Blobs, all};
 pub use push::{Pushed, Target};
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::ctx::Ctx;
@@ -100,8 +100,11 @@ pub struct Cargo<'a> {
 pub async fn send(ctx: &Ctx, cargo: &Cargo<'_>, destination: &Destination) -> Result<Vec<Pushed>> {
     if destination.single() && cargo.artifact.images.len() > 1 {
         let platforms: Vec<String> = cargo.artifact.images.iter().map(|image| image.platform.to_string()).collect();
-        return Err(Error::usage(format!("`{destination}` takes one platform, the image has {}", platforms.join(", ")))
-            .hint(format!("choose one, as in `--platform {}`", platforms[0])));
+        return Err(Error::usage(format!(
+            "`{destination}` takes one platform, the image has {}",
+            platforms.join(", ")
+        ))
+        .hint(format!("choose one, as in `--platform {}`", platforms[0])));
     }
     match destination {
         Destination::Store => local::keep(ctx, cargo).await?,
@@ -113,6 +116,11 @@ pub async fn send(ctx: &Ctx, cargo: &Cargo<'_>, destination: &Destination) -> Re
         Destination::Registry => return push::push(ctx, cargo).await,
     }
     Ok(Vec::new())
+}
+
+/// Writes a receipt, whole or not at all.
+pub fn receipt(path: &Path, bytes: &[u8]) -> Result<()> {
+    temporary::write(path, bytes)
 }
 
 /// The names under which engines know the image: `NAME:latest` for each repository.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::source::list::{Name, below};
-use crate::source::users;
+use crate::source::users::{self, User};
 use crate::source::walk::{Obstacle, Parent, Stands, Walked, ends, walk};
 
 /// The files whose contents are kept: users, groups, and what system it is.
@@ -149,6 +149,26 @@ impl FileIndex {
             Some(Kind::Link(target)) => Stands::Link(target),
             Some(Kind::File { .. } | Kind::Other) => Stands::Solid,
         })
+    }
+
+    /// The whole of `etc/passwd`.
+    pub fn passwd(&self) -> &str {
+        &self.passwd
+    }
+
+    /// The whole of `etc/group`.
+    pub fn group_file(&self) -> &str {
+        &self.group
+    }
+
+    /// The users of `etc/passwd`.
+    pub fn users(&self) -> impl Iterator<Item = User<'_>> {
+        users::users(&self.passwd)
+    }
+
+    /// The groups of `etc/group` with their numbers.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, u32)> {
+        users::groups(&self.group)
     }
 
     /// A user's number and group by name, as `etc/passwd` has it.

@@ -60,6 +60,11 @@ impl Store {
         draft::publish(file, &self.root().join("images").join(name.hex()))
     }
 
+    /// Whether an image of this name was built into the store.
+    pub fn has_image(&self, name: &Digest) -> bool {
+        files::open(&self.root().join("images").join(name.hex())).is_ok_and(|found| found.is_some())
+    }
+
     /// The descriptions of all images that were built into the store, in the order of their file names.
     pub fn images(&self) -> Vec<Vec<u8>> {
         let Ok(entries) = std::fs::read_dir(self.root().join("images")) else { return Vec::new() };

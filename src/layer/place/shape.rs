@@ -27,10 +27,14 @@ pub fn shape(
 /// Refuses entries below something that is no directory.
 fn below_files(own: &Own, items: &[Item], report: &mut Report) {
     for (path, (_, entry)) in own {
-        let Some((above, (_, blocking))) = above(path).find_map(|above| Some((above, own.get(above)?))) else { continue };
+        let Some((above, (_, blocking))) = above(path).find_map(|above| Some((above, own.get(above)?))) else {
+            continue;
+        };
         let help = match &blocking.body {
             Body::Directory | Body::Whiteout => continue,
-            Body::Link(target) => format!("`/{}` is a link to `{}`; write to where it leads", printable(above), printable(target)),
+            Body::Link(target) => {
+                format!("`/{}` is a link to `{}`; write to where it leads", printable(above), printable(target))
+            }
             Body::File(_) => format!("`/{}` is a file", printable(above)),
         };
         report.add(
@@ -82,7 +86,10 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
             continue;
         }
         let below = format!("{path}/");
-        let written = own.get(path).into_iter().chain(own.range(below.clone()..).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
+        let written = own
+            .get(path)
+            .into_iter()
+            .chain(own.range(below.clone()..).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
         if let Some((_, other)) = written.into_iter().next() {
             report.add(
                 Finding::error("conflict", format!("`/{}` is removed and written at once", printable(path)))
@@ -92,7 +99,8 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
             );
             continue;
         }
-        let (directory, name) = path.rsplit_once('/').map_or(("", path.as_str()), |(directory, name)| (directory, name));
+        let (directory, name) =
+            path.rsplit_once('/').map_or(("", path.as_str()), |(directory, name)| (directory, name));
         let slash = if directory.is_empty() { "" } else { "/" };
         own.insert(format!("{directory}{slash}.wh.{name}"), (*layer, entry.clone()));
     }

@@ -1,0 +1,185 @@
+//! Stage 10: `stillframe plan`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::build::images;
+use super::prepare::{Made, Prepared, make, prepare};
+use super::session::Session;
+use crate::error::{Result, printable};
+use crate::layer::tree::{Body, Mode, Tree};
+use crate::oci::Digest;
+use crate::registry::Which;
+
+/// The exit code of a plan that changes nothing.
+const NOTHING_TO_DO: u8 = 10;
+
+/// How one tag stands.
+struct TagPlan {
+    reference: String,
+    from: Option<Digest>,
+    what: &'static str,
+}
+
+/// Shows what would be made, and how that differs from what is there.
+pub async fn run(session: &Session<'_>) -> Result<u8> {
+    let prepared = prepare(session, None).await?;
+    let entries = entries(&prepared);
+    session.terminal.report(&prepared.report);
+    let made = make(session, prepared).await?;
+    let tags = tags(session, &made).await?;
+    let upload = upload(session, &made).await?;
+    let there = there(session, &made).await?;
+    let changed = !there || tags.iter().any(|tag| tag.what != "kept");
+    if session.terminal.json() {
+        let document = json!({
+            "digest": made.artifact.digest(),
+            "changed": changed,
+            "images": images(&made.artifact),
+            "entries": entries,
+            "tags": tags.iter().map(TagPlan::to_json).collect::<Vec<_>>(),
+            "upload": upload,
+        });
+        session.terminal.document(document, &made.report)?;
+    } else {
+        session.terminal.result(&text(&made, &entries, &tags, upload, changed))?;
+    }
+    Ok(if changed { 0 } else { NOTHING_TO_DO })
+}
+
+impl TagPlan {
+    fn to_json(&self) -> Value {
+        json!({ "reference": self.reference, "from": self.from, "what": self.what })
+    }
+}
+
+/// All entries by platform and layer, as they will stand in the tars.
+fn entries(prepared: &Prepared) -> BTreeMap<String, Vec<Value>> {
+    let mut all = BTreeMap::new();
+    for (image, placed) in prepared.plan.images.iter().zip(&prepared.placed) {
+        let layer = |(plan, tree): (&crate::plan::LayerPlan, &Tree)| {
+            let entry = |(path, entry): (&String, &crate::layer::tree::Entry)| {
+                let (kind, size, target) = match &entry.body {
+                    Body::Directory => ("directory", None, None),
+                    Body::Link(target) => ("link", None, Some(target)),
+                    Body::Whiteout => ("whiteout", None, None),
+                    Body::File(content) => ("file", Some(content.size()), None),
+                };
+                let mode = match entry.mode {
+                    Mode::Fixed(mode) => format!("{mode:04o}"),
+                    Mode::ByContent => "0644 or 0755".into(),
+                };
+                json!({ "path": path, "kind": kind, "size": size, "target": target, "mode": mode,
+                        "uid": entry.uid, "gid": entry.gid })
+            };
+            json!({ "name": plan.name, "entries": tree.iter().map(entry).collect::<Vec<_>>() })
+        };
+        let layers = image.layers.iter().zip(&placed.trees).filter(|(_, tree)| !tree.is_empty()).map(layer);
+        all.insert(image.platform.to_string(), layers.collect());
+    }
+    all
+}
+
+async fn tags(session: &Session<'_>, made: &Made) -> Result<Vec<TagPlan>> {
+    let mut tags = Vec::new();
+    let digest = made.artifact.digest();
+    for name in &made.target.names {
+        for tag in &made.target.tags {
+            let from = match session.options.offline {
+                true => None,
+                false => session.ctx.registries.head(name, Which::Tag(tag)).await?,
+            };
+            let what = match from {
+                _ if session.options.offline => "unknown (offline)",
+                None => "created",
+                Some(from) if from == digest => "kept",
+                Some(_) => "moved",
+            };
+            tags.push(TagPlan { reference: format!("{name}:{tag}"), from, what });
+        }
+    }
+    Ok(tags)
+}
+
+/// Whether the result is where it belongs already: in every repository, or without a name in the local store.
+async fn there(session: &Session<'_>, made: &Made) -> Result<bool> {
+    let digest = made.artifact.digest();
+    if made.target.names.is_empty() || session.options.offline {
+        return Ok(session.ctx.store.has_image(&digest));
+    }
+    for name in &made.target.names {
+        if session.ctx.registries.head(name, Which::Digest(&digest)).await? != Some(digest) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Bytes that would be uploaded, over all repositories; unknown when offline.
+async fn upload(session: &Session<'_>, made: &Made) -> Result<Option<u64>> {
+    if made.target.names.is_empty() || session.options.offline {
+        return Ok(None);
+    }
+    let mut bytes = 0;
+    for name in &made.target.names {
+        for blob in crate::ship::all(&made.artifact) {
+            let descriptor = &blob.descriptor;
+            let is_manifest = descriptor.media_type.ends_with("+json")
+                && blob.bytes.is_some()
+                && !descriptor.media_type.contains("config");
+            let known = if is_manifest {
+                session.ctx.registries.head(name, Which::Digest(&descriptor.digest)).await?.is_some()
+            } else {
+                session.ctx.registries.has_blob(name, &descriptor.digest).await?
+            };
+            bytes += if known { 0 } else { descriptor.size };
+        }
+    }
+    Ok(Some(bytes))
+}
+
+fn text(
+    made: &Made,
+    entries: &BTreeMap<String, Vec<Value>>,
+    tags: &[TagPlan],
+    upload: Option<u64>,
+    changed: bool,
+) -> String {
+    let mut text = String::new();
+    for (image, layers) in made.artifact.images.iter().zip(entries.values()) {
+        text += &format!("{} {}\n", image.platform, image.manifest.descriptor.digest);
+        let base = image.layers.iter().filter(|layer| layer.name.is_none()).count();
+        if base > 0 {
+            text += &format!("  {base} {} of the base\n", if base == 1 { "layer" } else { "layers" });
+        }
+        for (layer, listed) in image.layers.iter().filter(|layer| layer.name.is_some()).zip(layers) {
+            let name = layer.name.as_deref().unwrap_or_default();
+            text += &format!("  layer {name} {} ({} bytes)\n", layer.descriptor.digest, layer.descriptor.size);
+            for entry in listed["entries"].as_array().into_iter().flatten() {
+                text += &line(entry);
+            }
+        }
+    }
+    for tag in tags {
+        let from = tag.from.filter(|_| tag.what == "moved").map(|from| format!(" from {from}")).unwrap_or_default();
+        text += &format!("tag {} {}{from}\n", tag.reference, tag.what);
+    }
+    if let Some(bytes) = upload {
+        text += &format!("{bytes} bytes to upload\n");
+    }
+    text + &format!("{} {}\n", made.artifact.digest(), if changed { "is new" } else { "is there already" })
+}
+
+fn line(entry: &Value) -> String {
+    let word = |key: &str| entry[key].as_str().unwrap_or_default();
+    let owner = format!("{}:{}", entry["uid"], entry["gid"]);
+    let mut line = format!("    {:12} {owner:11} /{}", word("mode"), printable(word("path")));
+    match word("kind") {
+        "directory" => line.push('/'),
+        "link" => line += &format!(" -> {}", printable(word("target"))),
+        "whiteout" => line += " (removed)",
+        _ => line += &format!(" ({} bytes)", entry["size"]),
+    }
+    line + "\n"
+}

@@ -1,0 +1,171 @@
+//! Stage 9: pushing to registries. An artifact in; blobs, manifests by digest and at last the tags out.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Value, json};
+
+use super::Cargo;
+use super::blobs::{Blob, all};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::oci::{Descriptor, Repository, Tag, media};
+use crate::plan::Base;
+use crate::registry::{self, Body, PushedManifest, Which};
+
+/// How many blobs go to one registry at once.
+const AT_ONCE: usize = 4;
+
+/// The names an artifact shall have.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// Its repositories.
+    pub names: Vec<Repository>,
+    /// Its tags, in the order in which they are set.
+    pub tags: Vec<Tag>,
+}
+
+/// What one repository took.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    /// The repository.
+    pub name: Repository,
+    /// Each object, and how it got there.
+    pub objects: Vec<(Descriptor, &'static str)>,
+    /// Each tag, and whether it moved.
+    pub tags: Vec<(Tag, &'static str)>,
+}
+
+impl Pushed {
+    /// For receipts and `--format json`.
+    pub fn to_json(&self) -> Value {
+        let object = |(descriptor, how): &(Descriptor, &str)| json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size, "how": how });
+        json!({
+            "name": self.name.to_string(),
+            "objects": self.objects.iter().map(object).collect::<Vec<_>>(),
+            "tags": self.tags.iter().map(|(tag, how)| json!({ "tag": tag.as_str(), "how": how })).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Pushes to every repository: all content to all of them first, then the tags.
+pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
+    let mut pushed = Vec::new();
+    for name in &cargo.target.names {
+        let objects = content(ctx, cargo, name).await?;
+        pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
+    }
+    for pushed in &mut pushed {
+        for tag in &cargo.target.tags {
+            ctx.cancel.check()?;
+            let how = set(ctx, cargo, &pushed.name, tag).await?;
+            ctx.say(Event::Detail { text: format!("tag {}:{tag}: {how}", pushed.name) });
+            pushed.tags.push((tag.clone(), how));
+        }
+    }
+    Ok(pushed)
+}
+
+/// Blobs, then manifests by digest, children before the index.
+async fn content(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository) -> Result<Vec<(Descriptor, &'static str)>> {
+    let root = &cargo.artifact.root.descriptor;
+    if ctx.registries.head(name, Which::Digest(&root.digest)).await? == Some(root.digest) {
+        return Ok(vec![(root.clone(), "already there")]);
+    }
+    let is_manifest = |blob: &Blob| [media::MANIFEST, media::INDEX].contains(&blob.descriptor.media_type.as_str());
+    let (manifests, blobs): (Vec<Blob>, Vec<Blob>) = all(cargo.artifact).into_iter().partition(is_manifest);
+    let mut done: Vec<(Descriptor, &'static str)> = stream::iter(blobs)
+        .map(|blob| async move {
+            let how = one(ctx, cargo, name, &blob).await?;
+            Ok::<_, Error>((blob.descriptor, how))
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    for manifest in manifests {
+        ctx.cancel.check()?;
+        let bytes = manifest.bytes.ok_or_else(|| Error::bug("a manifest without bytes"))?;
+        let Descriptor { digest, media_type, .. } = &manifest.descriptor;
+        ctx.registries.push_manifest(name, Which::Digest(digest), media_type, &bytes).await?;
+        done.push((manifest.descriptor, "uploaded"));
+    }
+    Ok(done)
+}
+
+async fn one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob) -> Result<&'static str> {
+    ctx.cancel.check()?;
+    let descriptor = &blob.descriptor;
+    let how = match &blob.bytes {
+        Some(bytes) => ctx.registries.push_blob(name, descriptor, &Small(bytes.clone()), &[]).await?,
+        None => {
+            let base = cargo.blobs.base(&descriptor.digest).map(|base| &base.reference);
+            let from: Vec<Repository> = match base {
+                Some(Base::Registry(pinned)) if pinned.repository.registry == name.registry => {
+                    vec![pinned.repository.clone()]
+                }
+                _ => Vec::new(),
+            };
+            let lazy = Lazy { ctx, cargo, descriptor, name, from: &from };
+            lazy.push().await?
+        }
+    };
+    Ok(match how {
+        registry::Pushed::AlreadyThere => "already there",
+        registry::Pushed::Mounted => "mounted",
+        registry::Pushed::Uploaded => "uploaded",
+    })
+}
+
+/// A layer that is only opened (and, of a base, only fetched) when the registry lacks it.
+struct Lazy<'a> {
+    ctx: &'a Ctx,
+    cargo: &'a Cargo<'a>,
+    descriptor: &'a Descriptor,
+    name: &'a Repository,
+    from: &'a [Repository],
+}
+
+impl Lazy<'_> {
+    async fn push(&self) -> Result<registry::Pushed> {
+        let Lazy { ctx, cargo, descriptor, name, from } = self;
+        if cargo.blobs.base(&descriptor.digest).is_some() && ctx.registries.has_blob(name, &descriptor.digest).await? {
+            return Ok(registry::Pushed::AlreadyThere);
+        }
+        let file = cargo.blobs.open(ctx, descriptor).await?;
+        ctx.registries.push_blob(name, descriptor, &Large(file), from).await
+    }
+}
+
+async fn set(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, tag: &Tag) -> Result<&'static str> {
+    let root = &cargo.artifact.root;
+    let done = ctx.registries.push_manifest(name, Which::Tag(tag), &root.descriptor.media_type, &root.bytes).await?;
+    Ok(match done {
+        PushedManifest::Unchanged => "unchanged",
+        PushedManifest::Pushed => "set",
+    })
+}
+
+/// A body in memory.
+struct Small(Vec<u8>);
+
+impl Body for Small {
+    fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        Ok(Box::new(std::io::Cursor::new(self.0[start..].to_vec())))
+    }
+}
+
+/// A body in an open, verified file of the store.
+struct Large(File);
+
+impl Body for Large {
+    fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
+        // A clone shares its position, so each reader gets a descriptor of its own.
+        let mut file = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.0)))
+            .or_else(|_| self.0.try_clone())?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
+}
