@@ -141,26 +141,26 @@ impl Check<'_, '_> {
             }
             (Kind::Map { levels }, DeValue::Table(tree)) => self.map(tree, levels),
             (Kind::Env, DeValue::Table(tree)) => self.env(tree),
-            (Kind::Named(grammar), DeValue::Table(tree)) => {
-                for (key, value) in tree {
-                    match value.get_ref() {
-                        DeValue::Table(inner) => self.table(inner, grammar, &place_of(self.text, key.span())),
-                        other => {
-                            let finding = Finding::error(
-                                "type",
-                                format!("a {} is a table, not {}", grammar.name, article(other)),
-                            )
-                            .at(&place_of(self.text, value.span()), "")
-                            .help(format!(
-                                "write `{} = {{ from = \"env:NAME\", default = \"…\" }}`",
-                                printable(key.get_ref())
-                            ));
-                            self.report.add(finding);
-                        }
-                    }
-                }
-            }
+            (Kind::Named(grammar), DeValue::Table(tree)) => self.named(tree, grammar),
             (kind, other) => self.wrong_kind(key.name, kind, other, &place),
+        }
+    }
+
+    fn named(&mut self, tree: &DeTable<'_>, grammar: &'static Table) {
+        for (key, value) in tree {
+            let DeValue::Table(inner) = value.get_ref() else {
+                let what = article(value.get_ref());
+                self.report.add(
+                    Finding::error("type", format!("a {} is a table, not {what}", grammar.name))
+                        .at(&place_of(self.text, value.span()), "")
+                        .help(format!(
+                            "write `{} = {{ from = \"env:NAME\", default = \"…\" }}`",
+                            printable(key.get_ref())
+                        )),
+                );
+                continue;
+            };
+            self.table(inner, grammar, &place_of(self.text, key.span()));
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Finding, Place};
 /// The mode of copied directories.
 const DIR_MODE: u16 = 0o755;
 
-/// All entries in the order of the file; one that makes no sense is left out.
+/// All entries in the order of the file; one that makes no sense is left out, one with a wrong destination keeps its source.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Vec<Item> {
     written.items.iter().filter_map(|(table, view)| item(meaning, table, view)).collect()
 }
@@ -34,9 +34,11 @@ fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item>
     let owner =
         view.text("owner").and_then(|spot| Some((meaning.parsed(spot, "user", words::who)?, spot.place.clone())));
     let layer = view.text("layer").and_then(|spot| layer(meaning, spot));
-    let (dest, into) = if account { (String::new(), false) } else { dest? };
+    // Where the destination is wrong, which is reported, the item still stands for its source.
+    let (dest, into) = dest.clone().unwrap_or_default();
     let place = view.text(if account { "name" } else { "dest" }).map_or(&view.place, |spot| &spot.place).clone();
-    if dest.is_empty() && !account && !(matches!(what, Some(What::Copy(_)))) {
+    let root = into && dest.is_empty();
+    if root && !(matches!(what, Some(What::Copy(_)))) {
         meaning.report.add(
             Finding::error("path", format!("`/` cannot be the destination of a `[[{table}]]`"))
                 .at(&place, "only a directory's contents can be copied to `/`"),

@@ -119,7 +119,10 @@ async fn copy(ctx: &Ctx, cargo: &Cargo<'_>, descriptor: &Descriptor, target: &Pa
     copied.await.map_err(|cause| Error::bug("a thread broke down").because(cause))?
 }
 
-/// The layout's index: this artifact without a name, and whatever other images have names there.
+/// The name of the image in the layout: tools that know images only by name (umoci, podman) find it.
+const NAME: &str = "latest";
+
+/// The layout's index: this artifact, and whatever images of other names are there.
 pub fn index(artifact: &Artifact, old: Option<Index>) -> Index {
     let mut index = old.unwrap_or(Index {
         schema_version: 2,
@@ -130,8 +133,9 @@ pub fn index(artifact: &Artifact, old: Option<Index>) -> Index {
         annotations: Default::default(),
         rest: Default::default(),
     });
-    index.manifests.retain(|entry| entry.annotations.contains_key(media::REF_NAME));
+    index.manifests.retain(|entry| entry.annotations.get(media::REF_NAME).is_some_and(|name| name != NAME));
     let mut entry = artifact.root.descriptor.clone();
+    entry.annotations.insert(media::REF_NAME.into(), NAME.into());
     if let [image] = artifact.images.as_slice() {
         entry.platform = Some((&image.platform).into());
     }
