@@ -16,7 +16,7 @@ use crate::oci::{DiffId, Digest};
 fn large() -> Tree {
     static TREE: OnceLock<Tree> = OnceLock::new();
     let make = || {
-        let mixed = [prose(1, 1_400_000), noise(2, 700_000), vec![0; 900_000], prose(3, 300_001)].concat();
+        let mixed = [prose(1, 1_400_000), noise(2, 700_000), vec![0; 2_000_000], prose(3, 300_001)].concat();
         tree([("etc", directory()), ("etc/a", inline(&mixed)), ("etc/b", inline(&prose(4, 99)))])
     };
     TREE.get_or_init(make).clone()
