@@ -33,3 +33,18 @@ impl Ctx {
         self.say(Event::Note { text: text.into() });
     }
 }
+
+#[cfg(test)]
+impl Ctx {
+    /// A context for tests: a store below `home`, two threads, and nobody who watches.
+    pub fn test(home: &std::path::Path, registries: registry::Client) -> Ctx {
+        let sink = crate::event::nowhere();
+        Ctx {
+            store: Store::new(home, true, sink.clone()),
+            registries,
+            sink,
+            jobs: NonZeroUsize::MIN.saturating_add(1),
+            cancel: Cancel::default(),
+        }
+    }
+}

@@ -61,7 +61,7 @@ mod tests {
     fn odd_lines_are_passed_over() {
         let passwd = "# users\n\nroot:x:0:0:root:/root:/bin/sh\nhalf:x\n+::::::\nbad:x:a:b::\nbig:x:4294967296:1::\n app:x:10:20\r\napp:x:11:21::/:\n";
         let found: Vec<_> = users(passwd).map(|user| (user.name, user.uid, user.gid)).collect();
-        assert_eq!(found, [("root", 0, 0), ("app", 11, 21)][..].to_vec());
+        assert_eq!(found, [("root", 0, 0), ("app", 10, 20), ("app", 11, 21)]);
         assert_eq!(groups("root:x:0:\nodd\nwheel:x:10:a,b").collect::<Vec<_>>(), [("root", 0), ("wheel", 10)]);
     }
 
