@@ -138,13 +138,19 @@ pub struct Fixture {
     pub ctx: Ctx,
 }
 
-impl Fixture {
-    /// An empty layout and an empty store.
-    pub fn new() -> Fixture {
+impl Default for Fixture {
+    fn default() -> Fixture {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir_all(home.path().join("layout/blobs/sha256")).unwrap();
         let ctx = Ctx::test(&home.path().join("store"), registry::Client);
         Fixture { home, ctx }
+    }
+}
+
+impl Fixture {
+    /// An empty layout and an empty store.
+    pub fn new() -> Fixture {
+        Fixture::default()
     }
 
     /// Where the layout is.
