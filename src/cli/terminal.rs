@@ -77,7 +77,8 @@ impl Terminal {
 
     /// Shows findings that do not end the work; as JSON they go into the document instead.
     pub fn report(&self, report: &Report) {
-        if !self.json() && !(self.0.quiet && report.errors().next().is_none()) {
+        let silent = self.0.quiet && report.errors().next().is_none();
+        if !self.json() && !silent {
             self.say(render::text(report, self.0.color).trim_end());
         }
     }

@@ -213,8 +213,7 @@ fn check_path(path: &str) -> Result<(), String> {
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let separators = part.split(|character: char| character.is_ascii() && is_word(character as u8));
         let joined = separators
-            .enumerate()
-            .all(|(_, gap)| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|byte| byte == b'-'));
+                        .all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|byte| byte == b'-'));
         let ends = is_word(part.as_bytes()[0]) && is_word(part.as_bytes()[part.len() - 1]);
         if !joined || !ends {
             return Err(format!(
