@@ -1,5 +1,87 @@
 //! Stage 4, the wire: distribution API, authentication, retries, uploads, referrers. The only HTTP to registries.
+//! Repositories, digests and bytes in; verified bytes, digests and answers out. May use the network, read credential files and
+//! `registries.toml`, and run credential helpers.
+//!
+//! ```text
+//! settings   what the client is told          hosts        registries.toml
+//! origin     the choke point for addresses    credentials  whose word to give
+//! challenge, scope, auth   from a 401 to a token
+//! transport  connections    body  streams     retry   when to try again     failure  errors in words
+//! wire       one request: authorised, redirected, repeated, bounded
+//! manifests, blobs, upload, tags, referrers   the API
+//! ```
+
+mod auth;
+mod blobs;
+mod body;
+mod challenge;
+pub mod credentials;
+mod failure;
+mod hosts;
+mod manifests;
+mod origin;
+mod referrers;
+mod retry;
+mod scope;
+mod settings;
+mod tags;
+mod transport;
+mod upload;
+mod wire;
+
+pub use body::Body;
+pub use hosts::{Host, Hosts};
+pub use manifests::{Fetched, PushedManifest, Which};
+pub use referrers::Attached;
+pub use settings::{Clock, Names, Patience, Pause, Settings};
+pub use upload::Pushed;
+
+use std::sync::{Arc, Mutex};
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use crate::error::Result;
+use crate::event::{Cancel, Sink};
+use crate::oci::Repository;
+use hosts::Endpoint;
+use scope::Scopes;
+use transport::Transports;
+use wire::{Call, Payload, Wire};
 
 /// The one client for all registries. Cheap to clone.
 #[derive(Clone)]
-pub struct Client;
+pub struct Client(Arc<Wire>);
+
+impl Client {
+    /// A client; nothing is asked before it is used.
+    pub fn new(settings: Settings, sink: Sink, cancel: Cancel) -> Result<Client> {
+        let transports = Transports::default();
+        Ok(Client(Arc::new(Wire { settings, sink, cancel, known: Mutex::default(), transports })))
+    }
+
+    fn readers(&self, repository: &Repository) -> Vec<Endpoint> {
+        self.0.settings.hosts.readers(repository)
+    }
+
+    fn writer(&self, repository: &Repository) -> Endpoint {
+        self.0.settings.hosts.writer(repository)
+    }
+}
+
+impl Endpoint {
+    /// A request below `/v2/REPOSITORY/` without a body.
+    fn call<'a>(&'a self, method: Method, rest: &str, scopes: &'a Scopes) -> Result<Call<'a>> {
+        let leg = self.home.leg(&format!("/v2/{}/{rest}", self.path))?;
+        let (home, path) = (&self.home, self.path.as_str());
+        Ok(Call { method, leg, home, path, scopes, headers: HeaderMap::new(), payload: Payload::None })
+    }
+
+    fn pull(&self) -> Scopes {
+        Scopes::repository(&self.path, "pull")
+    }
+
+    fn push(&self) -> Scopes {
+        Scopes::repository(&self.path, "pull,push")
+    }
+}
