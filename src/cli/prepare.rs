@@ -131,7 +131,11 @@ fn at(error: Error, place: &Place) -> Error {
     if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
         return error;
     }
-    let message = [error.message().to_string()].into_iter().chain(error.causes()).collect::<Vec<_>>().join(": ");
+    let mut words = [error.message().to_string()].into_iter().chain(error.causes()).collect::<Vec<_>>();
+    if words.len() > 1 && words[0].starts_with("reading the base") {
+        words.remove(0); // the place says it
+    }
+    let message = words.join(": ");
     let mut finding = Finding::error("base", message).kind(error.kind()).at(place, "");
     finding.help.extend(error.hints().iter().cloned());
     let mut report = Report::default();
