@@ -215,7 +215,9 @@ impl Registry {
 
     /// How many requests of this method contain this text.
     pub fn count(&self, method: &str, path: &str) -> usize {
-        let fits = |request: &&Request| request.method == method && format!("{}?{}", request.path, request.query).contains(path);
+        let fits = |request: &&Request| {
+            request.method == method && format!("{}?{}", request.path, request.query).contains(path)
+        };
         self.log().iter().filter(fits).count()
     }
 

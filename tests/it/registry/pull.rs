@@ -130,11 +130,16 @@ async fn reg_18_a_header_is_no_proof() {
     let registry = Registry::start().await;
     let digest = registry.image("app", "1");
     let (stand, repository) = (Stand::new(), registry.repository("app"));
-    registry.fault(on("GET", "/manifests/sha256").edit(|_, response| response.body(r#"{"schemaVersion":2,"manifests":[]}"#)));
+    registry.fault(
+        on("GET", "/manifests/sha256").edit(|_, response| response.body(r#"{"schemaVersion":2,"manifests":[]}"#)),
+    );
     let error = stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap_err();
     assert!(format!("{error:?}").contains("other content"), "{error:?}");
     registry.heal();
-    registry.fault(on("GET", "/manifests/1").edit(|_, response| response.header("Docker-Content-Digest", super::stand::digest(b"x"))));
+    registry.fault(
+        on("GET", "/manifests/1")
+            .edit(|_, response| response.header("Docker-Content-Digest", super::stand::digest(b"x"))),
+    );
     assert!(stand.client.manifest(&repository, Which::Tag(&tag("1"))).await.is_err());
     registry.heal();
     assert!(stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap().is_some());
@@ -285,9 +290,24 @@ async fn lim_02_large_indexes_and_manifests_are_refused() {
         let one = format!(r#"{{"mediaType":"m","digest":"{}","size":1}}"#, digest(b"x"));
         vec![one; count].join(",")
     };
-    registry.manifest("app", "index", media::INDEX, format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(10_001)).as_bytes());
-    registry.manifest("app", "small", media::INDEX, format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(1000)).as_bytes());
-    registry.manifest("app", "huge", media::INDEX, format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(100_000)).as_bytes());
+    registry.manifest(
+        "app",
+        "index",
+        media::INDEX,
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(10_001)).as_bytes(),
+    );
+    registry.manifest(
+        "app",
+        "small",
+        media::INDEX,
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(1000)).as_bytes(),
+    );
+    registry.manifest(
+        "app",
+        "huge",
+        media::INDEX,
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(100_000)).as_bytes(),
+    );
     let (stand, repository) = (Stand::new(), registry.repository("app"));
     for (name, limit) in [("index", Some("10000")), ("small", None), ("huge", Some("4194304"))] {
         let document = match stand.client.manifest(&repository, Which::Tag(&tag(name))).await {
