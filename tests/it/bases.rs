@@ -101,11 +101,11 @@ fn users_become_numbers() {
         on(&base, rest).build().image().config["config"]["User"].clone()
     };
     assert_eq!(user(json!({}), "user = \"www-data\""), "33:33");
-    assert_eq!(user(json!({}), "user = \"33\""), "33:33");
-    assert_eq!(user(json!({}), "user = \"77\""), "77:0");
+    assert_eq!(user(json!({}), "user = \"33\""), "33");
+    assert_eq!(user(json!({}), "user = \"77\""), "77");
     assert_eq!(user(json!({}), "user = \"77:78\""), "77:78");
     assert_eq!(user(json!({"User": "www-data:adm"}), ""), "33:4", "the base's user too");
-    assert_eq!(user(json!({"User": "65532"}), ""), "65532:0");
+    assert_eq!(user(json!({"User": "65532"}), ""), "65532");
     assert_eq!(user(json!({"User": "www-data"}), "unset = [\"user\"]"), Value::Null);
     on(&Base::debian().config(json!({"User": "nobody"})), "").run(["build"]).fails(2);
     on(&Base::debian(), "user = \"nobody\"").run(["build"]).fails(2);
@@ -129,7 +129,8 @@ fn annotations_of_manifest_and_index() {
     let project = Project::new();
     let reference = Base::debian().write_index(&project, "base");
     let text = manifest(&reference, &format!("platforms = [\"linux/amd64\", \"linux/arm64\"]\n{rest}"));
-    let layout = project.file("image.toml", text).build();
+    let project = project.file("image.toml", text);
+    let layout = project.build();
     let base = reference.split('@').nth(1).unwrap();
     let image = layout.image_for("linux", "arm64");
     let expect = json!({"both": "1", "only": "m", "who": "manifest", "org.opencontainers.image.base.digest": base});

@@ -35,7 +35,7 @@ fn lay_01_layers_are_canonical() {
         ("dir", "dest = '/a-'; mode = '0700'; owner = '7:8'"),
         ("file", "dest = '/ä'; content = 'x'; layer = 'late'"),
     ]);
-    let project = project.file("tree/a.d/x", "").file("tree/a.d/b/c", "c").file("tree/a/../z", "#!z").file("app", "x");
+    let project = project.file("tree/a.d/x", "").file("tree/a.d/b/c", "c").file("tree/z", "#!z").file("app", "x");
     let image = project.build().image();
     assert_eq!(image.layer_names(), ["files", "late", "binaries"]);
     image.own().iter().for_each(|(_, layer)| canonical(layer));
@@ -242,10 +242,10 @@ fn lay_13_long_paths_and_large_numbers() {
     let entry = image.entry(&long[1..]);
     assert_eq!((entry.uid, entry.gid, entry.content.as_slice()), (3_000_000, 3_000_001, &b"1"[..]));
     assert_eq!(image.entry(&hundred[1..]).kind, 'f');
-    let project = on_scratch(&[("file", &format!("dest = '{long}/{part}'; content = ''"))]);
-    project.run(["build"]).success();
-    let project = on_scratch(&[("file", &format!("dest = '{long}/{part}/{part}'; content = ''"))]);
-    project.run(["build"]).fails(2);
+    for (last, code) in [(75, 0), (76, 2)] {
+        let keys = format!("dest = '{long}/{}'; content = ''", "x".repeat(last));
+        on_scratch(&[("file", &keys)]).run(["build"]).ends().expect(code);
+    }
 }
 
 #[test]
@@ -353,8 +353,8 @@ fn destinations_and_directory_modes() {
         "f 0644 0:0 into/a.txt",
         "f 0644 0:0 rendered",
         "d 0755 0:0 t",
-        "d 0700 5:0 t/x",
-        "f 0600 5:0 t/x/y",
+        "d 0700 5:5 t/x",
+        "f 0600 5:5 t/x/y",
     ];
     assert_eq!(image.listing(), listing);
     assert_eq!((image.text("rendered"), image.text("inline")), ("x86_64-unknown-linux-musl\n\n", "amd64\n"));
