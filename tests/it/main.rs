@@ -4,5 +4,7 @@ mod bad;
 mod bases;
 mod cli;
 mod layers;
+mod outputs;
 mod repro;
+mod store;
 mod support;
