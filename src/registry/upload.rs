@@ -255,14 +255,13 @@ impl Upload<'_> {
 
     /// Makes pieces smaller; `false` when there is no smaller one.
     fn smaller(&mut self, session: &Session) -> bool {
+        let least = session.least.max(SMALLEST.min(self.wire.settings.patience.chunk));
         let next = match self.way {
             Way::Whole => self.wire.settings.patience.chunk,
-            Way::Pieces(most) => most / 4,
+            Way::Pieces(most) if most > least => most / 4,
+            Way::Pieces(_) => return false,
         };
-        if next < SMALLEST.min(self.wire.settings.patience.chunk) || next < session.least {
-            return false;
-        }
-        self.way = Way::Pieces(next);
+        self.way = Way::Pieces(next.max(least));
         true
     }
 

@@ -148,6 +148,11 @@ pub async fn read_head(line: &mut dyn Line, buffer: &mut Vec<u8>) -> io::Result<
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
         }
+        // Whoever speaks TLS to a plain port is told so.
+        if buffer.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+            line.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
+            return Ok(None);
+        }
         if buffer.len() > 256 << 10 || line.read_buf(buffer).await? == 0 {
             return Ok(None);
         }

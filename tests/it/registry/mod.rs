@@ -1,9 +1,14 @@
 //! The fault registry: a real registry in this process, on a port of its own, that can be told to stumble, cut, stall and lie.
 
+mod auth;
 mod http;
+mod lists;
 mod model;
+mod net;
 mod pull;
+mod push;
 mod retry;
+mod serve;
 mod stand;
 mod upload;
 
@@ -215,7 +220,9 @@ impl Registry {
 
     /// How many requests of this method contain this text.
     pub fn count(&self, method: &str, path: &str) -> usize {
-        let fits = |request: &&Request| request.method == method && format!("{}?{}", request.path, request.query).contains(path);
+        let fits = |request: &&Request| {
+            request.method == method && format!("{}?{}", request.path, request.query).contains(path)
+        };
         self.log().iter().filter(fits).count()
     }
 

@@ -109,9 +109,8 @@ impl Model {
 
     fn refuse(&self, request: &Request, repository: &str) -> Option<Response> {
         let authorization = request.header("authorization").unwrap_or_default();
-        let refusal = |challenge: String| {
-            Some(Response::error(401, "UNAUTHORIZED").header("WWW-Authenticate", challenge))
-        };
+        let refusal =
+            |challenge: String| Some(Response::error(401, "UNAUTHORIZED").header("WWW-Authenticate", challenge));
         match &self.guard {
             Guard::Open => None,
             Guard::Basic(user, password) => {
@@ -124,11 +123,8 @@ impl Model {
                 if known.is_some_and(|granted| needed.is_subset(granted)) {
                     return None;
                 }
-                let realm = if realm.is_empty() {
-                    format!("{}://{}/token", self.scheme, self.name)
-                } else {
-                    realm.clone()
-                };
+                let realm =
+                    if realm.is_empty() { format!("{}://{}/token", self.scheme, self.name) } else { realm.clone() };
                 let scope = match needed.iter().next() {
                     Some(scope) if scope.ends_with(":push") => scope.replace(":push", ":pull,push"),
                     Some(scope) => scope.clone(),
@@ -197,9 +193,10 @@ impl Model {
         let digest_of = |value: &Value| value["digest"].as_str().unwrap_or_default().to_string();
         let list = |key: &str| value[key].as_array().cloned().unwrap_or_default();
         let blobs = list("layers").into_iter().chain([value["config"].clone()].into_iter().filter(Value::is_object));
-        let missing = blobs.map(|blob| digest_of(&blob)).find(|digest| !shelf.blobs.contains_key(digest)).or_else(|| {
-            list("manifests").iter().map(digest_of).find(|digest| !shelf.manifests.contains_key(digest))
-        });
+        let missing = blobs
+            .map(|blob| digest_of(&blob))
+            .find(|digest| !shelf.blobs.contains_key(digest))
+            .or_else(|| list("manifests").iter().map(digest_of).find(|digest| !shelf.manifests.contains_key(digest)));
         // A list under a referrers tag may name what is gone.
         if let Some(missing) = missing.filter(|_| !name.starts_with("sha256-")) {
             let body = json!({"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":{"digest":missing}}]});
@@ -238,9 +235,11 @@ impl Model {
         let Some(bytes) = self.shelf(repository).blobs.get(digest).cloned() else {
             return Response::error(404, "BLOB_UNKNOWN");
         };
-        let response =
-            Response::new(200).header("Content-Type", "application/octet-stream").header("Docker-Content-Digest", digest);
-        let from = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+        let response = Response::new(200)
+            .header("Content-Type", "application/octet-stream")
+            .header("Docker-Content-Digest", digest);
+        let from =
+            request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
         match from {
             Some(from) if from < bytes.len() => {
                 let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stillframe::oci::{Descriptor, Document, media};
 use stillframe::registry::Which;
 
-use super::stand::{Stand, digest, noise, tag};
+use super::stand::{Stand, digest, hasty, noise, tag};
 use super::{How, Registry, Response, mute, on};
 
 #[tokio::test]
@@ -130,11 +130,16 @@ async fn reg_18_a_header_is_no_proof() {
     let registry = Registry::start().await;
     let digest = registry.image("app", "1");
     let (stand, repository) = (Stand::new(), registry.repository("app"));
-    registry.fault(on("GET", "/manifests/sha256").edit(|_, response| response.body(r#"{"schemaVersion":2,"manifests":[]}"#)));
+    registry.fault(
+        on("GET", "/manifests/sha256").edit(|_, response| response.body(r#"{"schemaVersion":2,"manifests":[]}"#)),
+    );
     let error = stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap_err();
     assert!(format!("{error:?}").contains("other content"), "{error:?}");
     registry.heal();
-    registry.fault(on("GET", "/manifests/1").edit(|_, response| response.header("Docker-Content-Digest", super::stand::digest(b"x"))));
+    registry.fault(
+        on("GET", "/manifests/1")
+            .edit(|_, response| response.header("Docker-Content-Digest", super::stand::digest(b"x"))),
+    );
     assert!(stand.client.manifest(&repository, Which::Tag(&tag("1"))).await.is_err());
     registry.heal();
     assert!(stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap().is_some());
@@ -186,11 +191,7 @@ async fn reg_20_a_packed_blob_is_unpacked_and_verified() {
 async fn reg_21_every_wait_is_bounded() {
     let registry = Registry::start().await;
     let blob = registry.blob("app", &noise(100_000));
-    let stand = Stand::with(|settings| {
-        settings.patience.attempts = 2;
-        settings.patience.idle = Duration::from_millis(200);
-        settings.patience.connect = Duration::from_millis(200);
-    });
+    let stand = Stand::hasty();
     let repository = registry.repository("app");
     for (how, limit) in [
         (How::DripHead(Duration::from_millis(50)), "nothing came by for"),
@@ -205,12 +206,12 @@ async fn reg_21_every_wait_is_bounded() {
         assert!(format!("{error:?}").contains("2 attempts"), "{how:?} {error:?}");
     }
     registry.heal();
-    assert!(stand.blob(&repository, &blob).await.is_ok());
+    assert!(Stand::new().blob(&repository, &blob).await.is_ok());
     // A TLS handshake that is never answered.
     let (address, _mute) = mute().await;
     let hosts = format!("[host.\"127.0.0.1:{}\"]\nhttp = false", address.port());
     let stand = Stand::with(|settings| {
-        settings.patience.connect = Duration::from_millis(200);
+        hasty(settings);
         settings.hosts = stillframe::registry::Hosts::read(&hosts, "x", std::path::Path::new("/")).unwrap();
     });
     let error = stand.blob(&format!("127.0.0.1:{}/app", address.port()).parse().unwrap(), &blob).await.unwrap_err();
@@ -262,6 +263,7 @@ async fn lim_01_endless_answers_end() {
     registry.heal();
     registry.fault(on("GET", "").how(How::Endless));
     registry.set(|model| model.guard = super::Guard::Open);
+    let stand = Stand::new();
     let error = stand.blob(&repository, &blob).await.unwrap_err();
     assert!(format!("{error:?}").contains("more than the 1000 bytes"), "{error:?}");
     let error = stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap_err();
@@ -285,9 +287,24 @@ async fn lim_02_large_indexes_and_manifests_are_refused() {
         let one = format!(r#"{{"mediaType":"m","digest":"{}","size":1}}"#, digest(b"x"));
         vec![one; count].join(",")
     };
-    registry.manifest("app", "index", media::INDEX, format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(10_001)).as_bytes());
-    registry.manifest("app", "small", media::INDEX, format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(1000)).as_bytes());
-    registry.manifest("app", "huge", media::INDEX, format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(100_000)).as_bytes());
+    registry.manifest(
+        "app",
+        "index",
+        media::INDEX,
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(10_001)).as_bytes(),
+    );
+    registry.manifest(
+        "app",
+        "small",
+        media::INDEX,
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(1000)).as_bytes(),
+    );
+    registry.manifest(
+        "app",
+        "huge",
+        media::INDEX,
+        format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, entry(100_000)).as_bytes(),
+    );
     let (stand, repository) = (Stand::new(), registry.repository("app"));
     for (name, limit) in [("index", Some("10000")), ("small", None), ("huge", Some("4194304"))] {
         let document = match stand.client.manifest(&repository, Which::Tag(&tag(name))).await {

@@ -14,7 +14,14 @@ fn busy(after: &str) -> Response {
 
 #[tokio::test]
 async fn reg_01_a_busy_registry_is_waited_for() {
-    for (method, path) in [("GET", "/manifests/"), ("HEAD", "/blobs/"), ("POST", "/uploads/"), ("PATCH", "/uploads/"), ("PUT", "/uploads/"), ("PUT", "/manifests/")] {
+    for (method, path) in [
+        ("GET", "/manifests/"),
+        ("HEAD", "/blobs/"),
+        ("POST", "/uploads/"),
+        ("PATCH", "/uploads/"),
+        ("PUT", "/uploads/"),
+        ("PUT", "/manifests/"),
+    ] {
         let registry = Registry::start().await;
         let digest = registry.image("app", "1");
         registry.set(|model| model.most = (method == "PATCH").then_some((4 << 20, 413)));
@@ -97,7 +104,10 @@ async fn reg_03_a_host_that_is_not_there_ends_soon() {
     drop(listener);
     let stand = Stand::new();
     let error = stand.client.tags(&name.parse().unwrap()).await.unwrap_err();
-    assert!(format!("{error:?}").contains("3 attempts") && format!("{error:?}").contains("could not connect"), "{error:?}");
+    assert!(
+        format!("{error:?}").contains("3 attempts") && format!("{error:?}").contains("could not connect"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -111,7 +121,8 @@ async fn reg_04_a_refusal_is_taken_at_its_word() {
         registry.forget();
         let answer = stand.client.manifest(&repository, Which::Digest(&digest)).await;
         assert_eq!(answer.is_ok_and(|found| found.is_none()), status == 404);
-        let pushed = stand.client.push_manifest(&repository, Which::Digest(&digest), media::MANIFEST, &fetched.bytes).await;
+        let pushed =
+            stand.client.push_manifest(&repository, Which::Digest(&digest), media::MANIFEST, &fetched.bytes).await;
         assert!(pushed.is_err());
         assert_eq!(registry.told(), ["GET /v2/app/manifests/DIGEST", "PUT /v2/app/manifests/DIGEST"]);
         assert!(stand.waits().is_empty());
@@ -124,7 +135,11 @@ async fn reg_33_error_bodies_in_all_forms() {
     registry.image("app", "1");
     let (stand, repository) = (Stand::new(), registry.repository("app"));
     for (body, how, shown) in [
-        (r#"{"errors":[{"code":"DENIED","message":"no \u001b[31m way"}]}"#.to_string(), How::Whole, "DENIED: no \\u{1b}[31m way"),
+        (
+            r#"{"errors":[{"code":"DENIED","message":"no \u001b[31m way"}]}"#.to_string(),
+            How::Whole,
+            "DENIED: no \\u{1b}[31m way",
+        ),
         ("<html><body>Go away</body></html>".into(), How::Whole, "403 Forbidden: Go away"),
         (String::new(), How::Whole, "403 Forbidden"),
         ("\x1b[31mred".repeat(100_000), How::Endless, "\\u{1b}[31mred"),
@@ -132,7 +147,11 @@ async fn reg_33_error_bodies_in_all_forms() {
     ] {
         registry.heal();
         let response = Response::new(403).header("Content-Length", body.len()).body(body.clone()).how(how.clone());
-        registry.fault(on("GET", "").reply(if how == How::Endless { response.without("Content-Length") } else { response }));
+        registry.fault(on("GET", "").reply(if how == How::Endless {
+            response.without("Content-Length")
+        } else {
+            response
+        }));
         let error = stand.client.manifest(&repository, Which::Tag(&tag("1"))).await.unwrap_err();
         let text = error.causes().join(" ");
         assert!(text.contains(shown) && !text.contains('\x1b') && text.len() < 2000, "{text}");

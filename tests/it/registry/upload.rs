@@ -22,7 +22,9 @@ async fn push(registry: &Registry, stand: &Stand, bytes: &[u8]) -> Result<Pushed
 /// Pushes to a registry with faults; the rest of the checks is the caller's.
 async fn against(faults: Vec<On>, bytes: &[u8]) -> (Registry, Stand, Result<Pushed>) {
     let registry = Registry::start().await;
-    faults.into_iter().for_each(|fault| drop(registry.fault(fault)));
+    for fault in faults {
+        registry.fault(fault);
+    }
     let stand = Stand::new();
     let pushed = push(&registry, &stand, bytes).await;
     (registry, stand, pushed)
@@ -118,7 +120,11 @@ async fn reg_07_locations_are_followed_as_given() {
 #[tokio::test]
 async fn reg_08_a_session_without_a_place_is_an_error() {
     let bytes = noise(1000);
-    for (location, words) in [(None, "without a `Location` header"), (Some("http://["), "`Location` header that is not a URL"), (Some("ftp://x/"), "neither http nor https")] {
+    for (location, words) in [
+        (None, "without a `Location` header"),
+        (Some("http://["), "`Location` header that is not a URL"),
+        (Some("ftp://x/"), "neither http nor https"),
+    ] {
         let fault = on("POST", "/uploads/").edit(move |_, response| match location {
             Some(location) => response.header("Location", location),
             None => response.without("Location"),
@@ -185,7 +191,8 @@ async fn reg_12_no_piece_is_smaller_than_asked() {
 
 #[tokio::test]
 async fn reg_13_another_digest_is_a_failure() {
-    let fault = on("PUT", "/uploads/").edit(|_, response| response.header("Docker-Content-Digest", super::stand::digest(b"x")));
+    let fault =
+        on("PUT", "/uploads/").edit(|_, response| response.header("Docker-Content-Digest", super::stand::digest(b"x")));
     let (_, _, pushed) = against(vec![fault], &noise(1000)).await;
     assert!(format!("{:?}", pushed.unwrap_err()).contains("its digest is"));
 }
@@ -193,9 +200,7 @@ async fn reg_13_another_digest_is_a_failure() {
 #[tokio::test]
 async fn reg_14_an_unusual_success_is_confirmed() {
     for status in [200, 202, 204, 201] {
-        let bare = move |_: &_, response: Response| {
-            Response { status, ..response.without("Docker-Content-Digest") }
-        };
+        let bare = move |_: &_, response: Response| Response { status, ..response.without("Docker-Content-Digest") };
         let (registry, _, pushed) = against(vec![on("PUT", "/uploads/").edit(bare)], &noise(1000)).await;
         assert_eq!(pushed.unwrap(), Pushed::Uploaded);
         assert_eq!(registry.count("HEAD", "/blobs/"), 2);
