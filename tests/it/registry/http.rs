@@ -255,6 +255,11 @@ pub async fn write(line: &mut dyn Line, response: &Response, head_only: bool) ->
         line.flush().await?;
         return Ok(true);
     }
+    write_body(line, response).await
+}
+
+/// Sends a body, whole or broken.
+async fn write_body(line: &mut dyn Line, response: &Response) -> io::Result<bool> {
     let body = &response.body;
     match response.how {
         How::Whole | How::DripHead(_) => line.write_all(body).await?,
@@ -291,9 +296,12 @@ pub async fn write(line: &mut dyn Line, response: &Response, head_only: bool) ->
                 tokio::time::sleep(pause).await;
             }
         }
-        How::Endless => loop {
-            line.write_all(body).await?;
-        },
+        How::Endless => {
+            let much = body.repeat(((64 << 10) / body.len().max(1)).max(1));
+            loop {
+                line.write_all(&much).await?;
+            }
+        }
         How::Nothing | How::Silence => {}
     }
     line.flush().await?;
