@@ -57,18 +57,18 @@ fn a_full_store_is_an_error_and_works_once_there_is_space() {
 fn a_full_disk_for_the_output_is_an_error_and_works_once_there_is_space() {
     let project = project();
     let (_, right) = project.layout("right");
-    for size in SIZES {
-        for kind in ["oci", "oci-archive", "docker-archive"] {
-            let disk = project.out("disk");
-            let _mount = Mount::memory(size, &disk);
-            let out = disk.join("out");
-            let to = format!("{kind}:{}", out.display());
-            let output = project.run(&["build", "-o", &to]);
-            refused(&output, 5, &["No space left", &disk.display().to_string()]);
-            assert!(files(&disk).is_empty(), "{size} {kind}: {:?}", files(&disk));
-            run("mount", ["-o", "remount,size=200m", &disk.display().to_string()]);
-            assert_eq!(project.build(&to), right, "{size} {kind}");
-            assert!(out.exists(), "{size} {kind}");
-        }
+    for (at, size) in SIZES.into_iter().enumerate() {
+        // Each kind with a small and a large disk.
+        let kind = ["oci", "oci-archive", "docker-archive"][at % 3];
+        let disk = project.out("disk");
+        let _mount = Mount::memory(size, &disk);
+        let out = disk.join("out");
+        let to = format!("{kind}:{}", out.display());
+        let output = project.run(&["build", "-o", &to]);
+        refused(&output, 5, &["No space left", &disk.display().to_string()]);
+        assert!(files(&disk).is_empty(), "{size} {kind}: {:?}", files(&disk));
+        run("mount", ["-o", "remount,size=200m", &disk.display().to_string()]);
+        assert_eq!(project.build(&to), right, "{size} {kind}");
+        assert!(out.exists(), "{size} {kind}");
     }
 }
