@@ -358,3 +358,45 @@ async fn offline_asks_nobody() {
     assert!(stand.client.manifest(&registry.repository("app"), Which::Digest(&digest)).await.is_err());
     assert!(registry.log().is_empty());
 }
+
+#[tokio::test]
+async fn a_mirror_that_lies_to_the_end_is_an_error() {
+    let (registry, mirror) = (Registry::start().await, Registry::start().await);
+    let bytes = noise(1000);
+    let blob = registry.blob("app", &bytes);
+    mirror.blob("app", &bytes);
+    let hosts = format!("[host.\"{}\"]\nmirrors = [\"{}\"]", registry.name(), mirror.name());
+    let (stand, repository) = (Stand::hosts(&hosts), registry.repository("app"));
+    mirror.fault(on("GET", "/blobs/").times(1).reply(Response::new(200).body(noise(1001)[1..].to_vec())));
+    let error = stand.blob(&repository, &blob).await.unwrap_err();
+    assert!(format!("{error:?}").contains("other bytes than asked for"), "{error:?}");
+    mirror.fault(on("GET", "/blobs/").times(1).how(How::Cut(300)));
+    mirror.fault(on("GET", "/blobs/").status(404));
+    assert_eq!(stand.blob(&repository, &blob).await.unwrap(), bytes, "begun at the mirror, ended at the registry");
+}
+
+#[tokio::test]
+async fn a_break_after_the_last_byte_does_not_matter() {
+    let registry = Registry::start().await;
+    let bytes = noise(1000);
+    let blob = registry.blob("app", &bytes);
+    let unended = [b"3e8\r\n", bytes.as_slice()].concat();
+    let cut = Response::new(200).header("Transfer-Encoding", "chunked").body(unended).how(How::Cut(2000));
+    registry.fault(on("GET", "/blobs/").times(1).reply(cut));
+    assert_eq!(Stand::new().blob(&registry.repository("app"), &blob).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn all_work_can_move_between_threads() {
+    fn moves<T: Send>(_: T) {}
+    let (stand, registry) = (Stand::new(), Registry::start().await);
+    let (repository, blob) = (registry.repository("app"), registry.blob("app", b"x"));
+    let (mut sink, body, name) = (Vec::new(), bytes::Bytes::from_static(b"x"), tag("1"));
+    moves(stand.client.blob(&repository, &blob, &mut sink));
+    moves(stand.client.push_blob(&repository, &blob, &body, &[]));
+    moves(stand.client.manifest(&repository, Which::Tag(&name)));
+    moves(stand.client.push_manifest(&repository, Which::Tag(&name), media::INDEX, b"{}"));
+    moves(stand.client.add_referrer(&repository, &blob, media::MANIFEST, b"{}"));
+    moves(stand.client.referrers(&repository, &blob.digest));
+    moves(stand.client.tags(&repository));
+}
