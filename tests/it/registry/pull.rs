@@ -319,23 +319,6 @@ async fn lim_02_large_indexes_and_manifests_are_refused() {
 }
 
 #[tokio::test]
-async fn a_mirror_is_asked_first_and_passed_over_when_it_fails() {
-    let (registry, mirror) = (Registry::start().await, Registry::start().await);
-    let digest = registry.image("app", "1");
-    let bytes = noise(1000);
-    let blob = registry.blob("app", &bytes);
-    let hosts = format!("[host.\"{}\"]\nmirrors = [\"{}/copy\"]", registry.name(), mirror.name());
-    let (stand, repository) = (Stand::hosts(&hosts), registry.repository("app"));
-    assert_eq!(stand.blob(&repository, &blob).await.unwrap(), bytes);
-    assert!(stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap().is_some());
-    assert_eq!(mirror.told(), ["GET /v2/copy/app/blobs/DIGEST", "GET /v2/copy/app/manifests/DIGEST"]);
-    mirror.blob("copy/app", &bytes);
-    registry.forget();
-    assert_eq!(stand.blob(&repository, &blob).await.unwrap(), bytes);
-    assert!(registry.told().is_empty());
-}
-
-#[tokio::test]
 async fn a_stop_is_noticed_while_waiting() {
     let registry = Registry::start().await;
     let blob = registry.blob("app", &noise(1000));
@@ -357,22 +340,6 @@ async fn offline_asks_nobody() {
     let stand = Stand::with(|settings| settings.offline = true);
     assert!(stand.client.manifest(&registry.repository("app"), Which::Digest(&digest)).await.is_err());
     assert!(registry.log().is_empty());
-}
-
-#[tokio::test]
-async fn a_mirror_that_lies_to_the_end_is_an_error() {
-    let (registry, mirror) = (Registry::start().await, Registry::start().await);
-    let bytes = noise(1000);
-    let blob = registry.blob("app", &bytes);
-    mirror.blob("app", &bytes);
-    let hosts = format!("[host.\"{}\"]\nmirrors = [\"{}\"]", registry.name(), mirror.name());
-    let (stand, repository) = (Stand::hosts(&hosts), registry.repository("app"));
-    mirror.fault(on("GET", "/blobs/").times(1).reply(Response::new(200).body(noise(1001)[1..].to_vec())));
-    let error = stand.blob(&repository, &blob).await.unwrap_err();
-    assert!(format!("{error:?}").contains("other bytes than asked for"), "{error:?}");
-    mirror.fault(on("GET", "/blobs/").times(1).how(How::Cut(300)));
-    mirror.fault(on("GET", "/blobs/").status(404));
-    assert_eq!(stand.blob(&repository, &blob).await.unwrap(), bytes, "begun at the mirror, ended at the registry");
 }
 
 #[tokio::test]
