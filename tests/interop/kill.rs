@@ -14,7 +14,7 @@ const CALLS: [&str; 8] = ["write", "fsync", "rename", "mkdir", "unlink", "openat
 /// Longest time for one build with a fault in it, in seconds; what hangs ends with code 124.
 const LONGEST: &str = "60";
 /// Fewer kills than this in all would mean that the faults miss the program.
-const FEW: u32 = 60;
+const FEW: u32 = 30;
 /// More calls of one kind than a build makes in one thread.
 const MANY: u32 = 400;
 
@@ -42,7 +42,10 @@ fn injected(project: &Project, inject: &str, destination: &str) -> Output {
     let mut command = peer("timeout");
     project.prepare(&mut command);
     let log = project.out("strace");
-    command.args(["--kill-after=5", LONGEST, "strace", "-f", "-qq", "-e", &format!("inject={inject}"), "-o"]).arg(log).arg(program());
+    command
+        .args(["--kill-after=5", LONGEST, "strace", "-f", "-qq", "-e", &format!("inject={inject}"), "-o"])
+        .arg(log)
+        .arg(program());
     output(command.args(["build", "-o", destination]))
 }
 
