@@ -56,13 +56,14 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
     }
     let mut report = report.pass()?;
     let plan = Plan::new(&manifest);
-    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     let bases = bases(session, &plan).await?;
     let mut placed = Vec::new();
     for ((image, base), found) in plan.images.iter().zip(&bases).zip(&found) {
         placed.push(place(session, image, base, found, &mut report).await?);
     }
-    Ok(Prepared { plan, bases, placed, report: report.pass()? })
+    let report = report.pass()?;
+    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    Ok(Prepared { plan, bases, placed, report })
 }
 
 fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
@@ -137,11 +138,11 @@ fn at(error: Error, place: &Place) -> Error {
     if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
         return error;
     }
-    let mut words = [error.message().to_string()].into_iter().chain(error.causes()).collect::<Vec<_>>();
-    if words.len() > 1 && words[0].starts_with("reading the base") {
-        words.remove(0); // the place says it
+    let mut messages: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
+    if messages.len() > 1 && error.message().starts_with("reading the base `") {
+        messages.remove(0); // the caret says which base
     }
-    let message = words.join(": ");
+    let message = messages.join(": ");
     let mut finding = Finding::error("base", message).kind(error.kind()).at(place, "");
     finding.help.extend(error.hints().iter().cloned());
     let mut report = Report::default();

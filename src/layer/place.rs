@@ -58,6 +58,14 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     Placed { trees, user }
 }
 
+/// Where an entry comes from, for under a caret.
+fn origin(item: &Item, here: &str) -> String {
+    match &item.what {
+        What::Copy(copy) => format!("{here}, from `{}`", printable(&copy.source.written)),
+        _ => here.to_string(),
+    }
+}
+
 /// The config's user: declared, or the base's in numbers.
 fn user(image: &ImagePlan, accounts: &Accounts, base_user: &str, report: &mut Report) -> String {
     let unset = image.config.unset.iter().any(|edit| edit.field == "user");
@@ -230,8 +238,8 @@ impl Place<'_> {
             (false, true) => {}
             _ => self.report.add(
                 Finding::error("conflict", format!("`/{}` is written twice", printable(&real)))
-                    .at(&item.place, "here")
-                    .and(&other.place, "and here")
+                    .at(&item.place, origin(item, "here"))
+                    .and(&other.place, origin(other, "and here"))
                     .help("leave one out, or say `replace = true` in the one that shall win"),
             ),
         }
@@ -241,7 +249,8 @@ impl Place<'_> {
     fn suits_base(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
         let Some(node) = self.index.get(real) else { return true };
         let (has, what) = match (&node.kind, &entry.body) {
-            (Kind::Directory, Body::Directory) => return item.replace,
+            (Kind::Directory, Body::Directory) if item.replace || item.table != "dir" => return item.replace,
+            (Kind::Directory, Body::Directory) => return self.as_declared(item, real, entry),
             (Kind::File { .. }, Body::File(_) | Body::Link(_)) => return true,
             (Kind::Link(_), Body::Directory)
                 if self.leads_to_directory(real) && !(item.replace && item.table == "dir") =>
@@ -268,6 +277,26 @@ impl Place<'_> {
                 .at(&item.place, format!("{what} is put over it"))
                 .help("choose another destination, or say `replace = true` to replace what the base has"),
         );
+        false
+    }
+
+    /// A declared directory that the base has: mode and owner must be the base's, since only `replace` changes them. Nothing is
+    /// left to do then, so this is always `false`.
+    fn as_declared(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
+        let Some(node) = self.index.get(real) else { return false };
+        let mode = item.mode.is_none_or(|mode| mode == node.mode);
+        let owner = item.owner.is_none() || (entry.uid, entry.gid) == (node.uid, node.gid);
+        if !(mode && owner) {
+            let has = format!("mode {:04o} and owner {}:{}", node.mode, node.uid, node.gid);
+            self.report.add(
+                Finding::error(
+                    "base-conflict",
+                    format!("the base has the directory `/{}` with {has}", printable(real)),
+                )
+                .at(&item.place, "declared with another mode or owner")
+                .help("say `replace = true` to change them; what is in the directory stays"),
+            );
+        }
         false
     }
 

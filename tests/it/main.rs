@@ -2,10 +2,13 @@
 //! in this process.
 
 mod bad;
+mod bases;
 mod cli;
 mod docs;
 mod examples;
 mod layers;
+mod outputs;
 mod registry;
 mod repro;
+mod store;
 mod support;

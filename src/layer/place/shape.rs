@@ -91,11 +91,16 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
             .into_iter()
             .chain(own.range(below.clone()..).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
         if let Some((_, other)) = written.into_iter().next() {
+            let help = if own.contains_key(path) {
+                "leave `[[remove]]` out: a file that is written replaces the base's"
+            } else {
+                "remove single paths in the directory instead"
+            };
             report.add(
                 Finding::error("conflict", format!("`/{}` is removed and written at once", printable(path)))
                     .at(&items[entry.item as usize].place, "removed here")
                     .and(&items[other.item as usize].place, "written here")
-                    .help("leave `[[remove]]` out: a file that is written replaces the base's"),
+                    .help(help),
             );
             continue;
         }

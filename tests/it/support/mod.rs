@@ -5,8 +5,8 @@ pub mod layout;
 pub mod project;
 
 pub use base::{Base, dir, file, link};
-pub use layout::{Entry, Image, Layout, canonical};
-pub use project::{Done, Project};
+pub use layout::{Entry, Image, canonical};
+pub use project::Project;
 
 /// A small manifest on `scratch` with these lines below `[image]`.
 pub fn scratch(rest: &str) -> String {
