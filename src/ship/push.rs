@@ -13,7 +13,7 @@ use super::Cargo;
 use super::blobs::{Blob, all};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, Sink};
 use crate::oci::{Descriptor, Repository, Tag, media};
 use crate::plan::Base;
 use crate::registry::{self, Body, PushedManifest, Which};
@@ -106,6 +106,15 @@ async fn content(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository) -> Result<Vec<
 async fn one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob) -> Result<&'static str> {
     ctx.cancel.check()?;
     let descriptor = &blob.descriptor;
+    let what = format!("{} {}", if blob.bytes.is_some() { "config" } else { "layer" }, descriptor.digest.short());
+    ctx.say(Event::Begin { what: what.clone(), total: descriptor.size });
+    let how = push_one(ctx, cargo, name, blob, &what).await?;
+    ctx.say(Event::End { what, how });
+    Ok(how)
+}
+
+async fn push_one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob, what: &str) -> Result<&'static str> {
+    let descriptor = &blob.descriptor;
     let how = match &blob.bytes {
         Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await?,
         None => {
@@ -116,7 +125,7 @@ async fn one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob) -> Re
                 }
                 _ => Vec::new(),
             };
-            let lazy = Lazy { ctx, cargo, descriptor, name, from: &from };
+            let lazy = Lazy { ctx, cargo, descriptor, name, from: &from, what };
             lazy.push().await?
         }
     };
@@ -134,16 +143,17 @@ struct Lazy<'a> {
     descriptor: &'a Descriptor,
     name: &'a Repository,
     from: &'a [Repository],
+    what: &'a str,
 }
 
 impl Lazy<'_> {
     async fn push(&self) -> Result<registry::Pushed> {
-        let Lazy { ctx, cargo, descriptor, name, from } = self;
+        let Lazy { ctx, cargo, descriptor, name, from, what } = self;
         if cargo.blobs.base(&descriptor.digest).is_some() && ctx.registries.has_blob(name, &descriptor.digest).await? {
             return Ok(registry::Pushed::AlreadyThere);
         }
         let file = cargo.blobs.open(ctx, descriptor).await?;
-        ctx.registries.push_blob(name, descriptor, &Large(Arc::new(file)), from).await
+        ctx.registries.push_blob(name, descriptor, &Large::new(ctx, file, what), from).await
     }
 }
 
@@ -175,7 +185,8 @@ async fn manifest_at(
             }
             (None, true) => {
                 let file = cargo.blobs.open(ctx, &blob.descriptor).await?;
-                ctx.registries.push_blob_anew(name, &blob.descriptor, &Large(Arc::new(file))).await?;
+                let body = Large::new(ctx, file, "layer once more");
+                ctx.registries.push_blob_anew(name, &blob.descriptor, &body).await?;
             }
         }
     }
@@ -193,11 +204,21 @@ fn is_manifest(blob: &Blob) -> bool {
 }
 
 /// A body in an open, verified file of the store.
-struct Large(Arc<File>);
+struct Large {
+    file: Arc<File>,
+    sink: Sink,
+    what: Arc<str>,
+}
+
+impl Large {
+    fn new(ctx: &Ctx, file: File, what: &str) -> Large {
+        Large { file: Arc::new(file), sink: ctx.sink.clone(), what: what.into() }
+    }
+}
 
 impl Body for Large {
     fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(At { file: self.0.clone(), offset }))
+        Ok(Box::new(At { file: self.file.clone(), offset, sink: self.sink.clone(), what: self.what.clone() }))
     }
 }
 
@@ -205,12 +226,18 @@ impl Body for Large {
 struct At {
     file: Arc<File>,
     offset: u64,
+    sink: Sink,
+    what: Arc<str>,
 }
 
 impl Read for At {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.file.read_at(buffer, self.offset)?;
+        let before = self.offset;
         self.offset += count as u64;
+        if before >> 20 != self.offset >> 20 {
+            (self.sink)(Event::Step { what: self.what.to_string(), done: self.offset });
+        }
         Ok(count)
     }
 }
