@@ -96,7 +96,9 @@ impl Terminal {
                 },
             });
             let empty = Report::default();
-            let _ = self.document(document, error.report().unwrap_or(&empty));
+            if self.document(document, error.report().unwrap_or(&empty)).is_err() {
+                self.say(render::error(error, self.0.color).trim_end());
+            }
         } else {
             let text = match error.report() {
                 Some(report) => render::text(report, self.0.color) + &render::error(error, self.0.color),
