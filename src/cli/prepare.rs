@@ -1,18 +1,22 @@
 //! Stage 10: the way from a manifest to an artifact that `check`, `plan`, `build` and `push` walk, each as far as it needs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::session::Session;
-use crate::error::{Error, Finding, Place, Report, Result};
+use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
-use crate::plan::{Base, ImagePlan, Plan};
+use crate::plan::{ImagePlan, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
+
+/// How long a registry is asked for something that only helps to mend a mistake.
+const FOR_A_HINT: Duration = Duration::from_secs(5);
 
 /// A plan whose inputs were looked at: everything is in place, nothing is packed.
 pub struct Prepared {
@@ -79,13 +83,19 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
     let tag = reference.tag.clone().or_else(|| "latest".parse().ok());
     let asked = match &tag {
         Some(tag) if !session.options.offline => {
-            session.ctx.registries.head(&reference.repository, Which::Tag(tag)).await
+            let asked = session.ctx.registries.head(&reference.repository, Which::Tag(tag));
+            let late = || Err(Error::remote(format!("no answer within {} s", FOR_A_HINT.as_secs())));
+            tokio::time::timeout(FOR_A_HINT, asked).await.unwrap_or_else(|_| late())
         }
         _ => Ok(None),
     };
     match (asked, &tag) {
         (Ok(Some(digest)), Some(tag)) => finding
             .help(format!("write `base = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository)),
+        (Ok(None), Some(tag)) if !session.options.offline => finding.help(format!(
+            "the registry has no tag `{tag}` in `{}`; write a tag with its digest",
+            reference.repository
+        )),
         (Err(error), _) => finding
             .help(format!("write `{reference}@sha256:…`"))
             .help(format!("the registry could not be asked for it: {}", error.message())),
@@ -93,17 +103,34 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
     }
 }
 
+/// The bases of all images.
 async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Base>>> {
+    let several = plan.images.len() > 1;
     let mut bases = Vec::new();
     for image in &plan.images {
         let (reference, place) = &image.base;
-        if let (true, Base::Registry(_)) = (session.ctx.cancel.check().is_ok(), reference) {
-            session.ctx.say(Event::Detail { text: format!("base {reference} for {}", image.platform) });
-        }
+        session.ctx.say(Event::Detail { text: format!("base {reference} for {}", image.platform) });
         let base = source::base(&session.ctx, reference, &image.platform).await;
-        bases.push(Arc::new(base.map_err(|error| at(error, place))?));
+        let single =
+            |base: &source::Base| base.named.is_some() && base.descriptor.as_ref().map(|it| it.digest) == base.named;
+        match base {
+            Ok(base) if several && single(&base) && same_base(plan) => {
+                let error = Error::usage(format!("the base `{reference}` is one image, for {}", base.image.platform()));
+                return Err(at(source::with_index(&session.ctx, reference, error).await, place));
+            }
+            Ok(base) => bases.push(Arc::new(base)),
+            Err(error) if several && error.kind() == Kind::Usage => {
+                return Err(at(source::with_index(&session.ctx, reference, error).await, place));
+            }
+            Err(error) => return Err(at(error, place)),
+        }
     }
     Ok(bases)
+}
+
+/// Whether all platforms stand on one digest.
+fn same_base(plan: &Plan) -> bool {
+    plan.images.windows(2).all(|pair| pair[0].base.0 == pair[1].base.0)
 }
 
 /// The same error as a finding at its place in the manifest.

@@ -11,7 +11,8 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::manifest::Outside;
-use crate::registry::{Client, Settings};
+use crate::registry::credentials::Source;
+use crate::registry::{Client, Hosts, Settings};
 use crate::store::Store;
 
 /// One run of the program.
@@ -32,7 +33,12 @@ impl<'a> Session<'a> {
         let cancel = Cancel::default();
         let sink = terminal.sink();
         let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let settings = Settings { offline: options.offline, ..Settings::from_environment()? };
+        let settings = Settings {
+            offline: options.offline,
+            credentials: Source::from_environment(),
+            hosts: Hosts::from_environment()?,
+            ..Settings::default()
+        };
         let ctx = Ctx {
             store: Store::new(&home()?, !options.no_cache, sink.clone()),
             registries: Client::new(settings, sink.clone(), cancel.clone())?,

@@ -77,7 +77,8 @@ impl Terminal {
 
     /// Shows findings that do not end the work; as JSON they go into the document instead.
     pub fn report(&self, report: &Report) {
-        if !self.json() && !(self.0.quiet && report.errors().next().is_none()) {
+        let silent = self.0.quiet && report.errors().next().is_none();
+        if !self.json() && !silent {
             self.say(render::text(report, self.0.color).trim_end());
         }
     }
@@ -123,7 +124,9 @@ impl Terminal {
                 }
                 self.lock(&self.0.notes).push(text);
             }
-            Event::Wait { why } if !self.0.quiet => self.say(&format!("waiting: {}", printable(&why))),
+            Event::Wait { why } if !self.0.quiet && (!self.json() || self.0.verbose > 0) => {
+                self.say(&format!("waiting: {}", printable(&why)))
+            }
             Event::Detail { text } if self.0.verbose > 0 => self.say(&format!("  {}", printable(&text))),
             Event::Begin { what, total } => self.begin(what, total),
             Event::Step { what, done } => {

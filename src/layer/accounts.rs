@@ -138,11 +138,11 @@ pub fn files(index: &FileIndex, items: &[Item], report: &mut Report) -> Vec<NewF
                     first_group.get_or_insert(at);
                 }
             }
-            What::Group { name, gid, members } => {
-                if fresh("group", name, (*gid, None), index.group(name).map(|gid| (gid, None)), item, report) {
-                    group += &format!("{name}:x:{gid}:{}\n", members.join(","));
-                    first_group.get_or_insert(at);
-                }
+            What::Group { name, gid, members }
+                if fresh("group", name, (*gid, None), index.group(name).map(|gid| (gid, None)), item, report) =>
+            {
+                group += &format!("{name}:x:{gid}:{}\n", members.join(","));
+                first_group.get_or_insert(at);
             }
             _ => {}
         }

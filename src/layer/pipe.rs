@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
@@ -167,26 +168,31 @@ impl Pipe<'_> {
         })
     }
 
-    /// Compresses slots and proves that each can be read back.
+    /// Compresses slots until no more come. A panic is an outcome too: without one, the others would wait for its slot.
     fn work(&self, hashed: &Mutex<Receiver<Slot>>, to_write: &SyncSender<(Slot, Result<()>)>) {
         let mut scratch = Vec::new();
         loop {
             let received = hashed.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(mut slot) = received else { return };
-            let mut packed = mem::take(&mut slot.packed);
-            let mut outcome = compress::pack(self.compression, slot.block(), &mut packed);
-            #[cfg(test)]
-            if let Some(damage) = self.damage {
-                damage(slot.index, &mut packed);
-            }
-            if outcome.is_ok() {
-                outcome = compress::prove(self.compression, slot.block(), &packed, &mut scratch);
-            }
-            slot.packed = packed;
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.compress(&mut slot, &mut scratch)))
+                .unwrap_or_else(|_| Err(Error::bug("packing a layer: a thread panicked")));
             if to_write.send((slot, outcome)).is_err() {
                 return;
             }
         }
+    }
+
+    /// Compresses one slot and proves that it can be read back.
+    fn compress(&self, slot: &mut Slot, scratch: &mut Vec<u8>) -> Result<()> {
+        let mut packed = mem::take(&mut slot.packed);
+        compress::pack(self.compression, slot.block(), &mut packed)?;
+        #[cfg(test)]
+        if let Some(damage) = self.damage {
+            damage(slot.index, &mut packed);
+        }
+        compress::prove(self.compression, slot.block(), &packed, scratch)?;
+        slot.packed = packed;
+        Ok(())
     }
 
     /// Writes what comes in the order of the tar and gives the slots back; the bytes of the tar.

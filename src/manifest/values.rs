@@ -131,20 +131,21 @@ impl Values {
         value
     }
 
-    fn source(&self, from: &Spot<String>, outside: &Outside<'_>) -> Result<Option<String>, Finding> {
+    fn source(&self, from: &Spot<String>, outside: &Outside<'_>) -> Result<Option<String>, Box<Finding>> {
         let unknown = || {
             let known: Vec<String> = git::NAMES.iter().map(|name| format!("git:{name}")).collect();
             let finding = Finding::error("variable", format!("`{}` is not a source of values", printable(&from.value)));
-            match nearest(&from.value, known.iter().map(String::as_str)) {
+            Box::new(match nearest(&from.value, known.iter().map(String::as_str)) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(format!("known are: env:NAME, {}", known.join(", "))),
-            }
+            })
         };
         match from.value.split_once(':') {
             Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => match (outside.env)(name) {
                 None => Ok(None),
                 Some(value) => value.into_string().map(Some).map_err(|_| {
-                    Finding::error("variable", format!("the environment variable `{}` is not UTF-8", printable(name)))
+                    let message = format!("the environment variable `{}` is not UTF-8", printable(name));
+                    Box::new(Finding::error("variable", message))
                 }),
             },
             Some(("git", name)) if git::NAMES.contains(&name) => Ok(self.git.as_ref().and_then(|git| git.value(name))),

@@ -72,6 +72,7 @@ pub struct Index {
 
 /// What a manifest digest can lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, never a list of them")]
 pub enum Document {
     /// One image.
     Manifest(Manifest),

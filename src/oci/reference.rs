@@ -211,10 +211,8 @@ fn check_path(path: &str) -> Result<(), String> {
             return Err(format!("its path must be lower case, unlike `{part}`"));
         }
         let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let separators = part.split(|character: char| character.is_ascii() && is_word(character as u8));
-        let joined = separators
-            .enumerate()
-            .all(|(_, gap)| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|byte| byte == b'-'));
+        let mut separators = part.split(|character: char| character.is_ascii() && is_word(character as u8));
+        let joined = separators.all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|byte| byte == b'-'));
         let ends = is_word(part.as_bytes()[0]) && is_word(part.as_bytes()[part.len() - 1]);
         if !joined || !ends {
             return Err(format!(

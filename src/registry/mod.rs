@@ -1,66 +1,87 @@
-//! stub until the client lands
-use crate::error::{Error, Result};
-use crate::event::{Cancel, Sink};
-use crate::oci::{Descriptor, Digest, Repository, Tag};
+//! Stage 4, the wire: distribution API, authentication, retries, uploads, referrers. The only HTTP to registries.
+//! Repositories, digests and bytes in; verified bytes, digests and answers out. May use the network, read credential files and
+//! `registries.toml`, and run credential helpers.
+//!
+//! ```text
+//! settings   what the client is told          hosts        registries.toml
+//! origin     the choke point for addresses    credentials  whose word to give
+//! challenge, scope, auth   from a 401 to a token
+//! transport  connections    body  streams     retry   when to try again     failure  errors in words
+//! wire       one request: authorised, redirected, repeated, bounded
+//! manifests, blobs, upload, tags, referrers   the API
+//! ```
 
+mod auth;
+mod blobs;
+mod body;
+mod challenge;
+pub mod credentials;
+mod failure;
+mod hosts;
+mod manifests;
+mod origin;
+mod referrers;
+mod retry;
+mod scope;
+mod settings;
+mod tags;
+mod transport;
+mod upload;
+mod wire;
+
+pub use body::Body;
+pub use hosts::{Host, Hosts};
+pub use manifests::{Fetched, PushedManifest, Which};
+pub use referrers::Attached;
+pub use settings::{Clock, Names, Patience, Pause, Settings};
+pub use upload::Pushed;
+
+use std::sync::{Arc, Mutex};
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+
+use crate::error::Result;
+use crate::event::{Cancel, Sink};
+use crate::oci::Repository;
+use hosts::Endpoint;
+use scope::Scopes;
+use transport::Transports;
+use wire::{Call, Payload, Wire};
+
+/// The one client for all registries. Cheap to clone.
 #[derive(Clone)]
-pub struct Client;
-#[derive(Default)]
-pub struct Settings {
-    pub offline: bool,
-    pub other: u8,
-}
-impl Settings {
-    pub fn from_environment() -> Result<Settings> {
-        Ok(Settings::default())
-    }
-}
-pub enum Which<'a> {
-    Tag(&'a Tag),
-    Digest(&'a Digest),
-}
-pub struct Fetched {
-    pub bytes: Vec<u8>,
-    pub media_type: Option<String>,
-    pub digest: Digest,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
-    AlreadyThere,
-    Mounted,
-    Uploaded,
-}
-pub trait Body: Send + Sync {
-    fn open(&self, offset: u64) -> std::io::Result<Box<dyn std::io::Read + Send>>;
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushedManifest {
-    Unchanged,
-    Pushed,
-}
-fn no<T>(r: &Repository) -> Result<T> {
-    Err(Error::remote(format!("`{r}` cannot be reached")))
-}
+pub struct Client(Arc<Wire>);
+
 impl Client {
-    pub fn new(_s: Settings, _sink: Sink, _c: Cancel) -> Result<Client> {
-        Ok(Client)
+    /// A client; nothing is asked before it is used.
+    pub fn new(settings: Settings, sink: Sink, cancel: Cancel) -> Result<Client> {
+        let transports = Transports::default();
+        Ok(Client(Arc::new(Wire { settings, sink, cancel, known: Mutex::default(), transports })))
     }
-    pub async fn manifest(&self, r: &Repository, _which: Which<'_>) -> Result<Option<Fetched>> {
-        no(r)
+
+    fn readers(&self, repository: &Repository) -> Vec<Endpoint> {
+        self.0.settings.hosts.readers(repository)
     }
-    pub async fn head(&self, r: &Repository, _which: Which<'_>) -> Result<Option<Digest>> {
-        no(r)
+
+    fn writer(&self, repository: &Repository) -> Endpoint {
+        self.0.settings.hosts.writer(repository)
     }
-    pub async fn blob(&self, r: &Repository, _d: &Descriptor, _s: &mut (dyn std::io::Write + Send)) -> Result<()> {
-        no(r)
+}
+
+impl Endpoint {
+    /// A request below `/v2/REPOSITORY/` without a body.
+    fn call<'a>(&'a self, method: Method, rest: &str, scopes: &'a Scopes) -> Result<Call<'a>> {
+        let leg = self.home.leg(&format!("/v2/{}/{rest}", self.path))?;
+        let (home, path) = (&self.home, self.path.as_str());
+        Ok(Call { method, leg, home, path, scopes, headers: HeaderMap::new(), payload: Payload::None })
     }
-    pub async fn has_blob(&self, r: &Repository, _d: &Digest) -> Result<bool> {
-        no(r)
+
+    fn pull(&self) -> Scopes {
+        Scopes::repository(&self.path, "pull")
     }
-    pub async fn push_blob(&self, r: &Repository, _d: &Descriptor, _b: &dyn Body, _m: &[Repository]) -> Result<Pushed> {
-        no(r)
-    }
-    pub async fn push_manifest(&self, r: &Repository, _w: Which<'_>, _t: &str, _b: &[u8]) -> Result<PushedManifest> {
-        no(r)
+
+    fn push(&self) -> Scopes {
+        Scopes::repository(&self.path, "pull,push")
     }
 }

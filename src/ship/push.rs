@@ -1,8 +1,11 @@
 //! Stage 9: pushing to registries. An artifact in; blobs, manifests by digest and at last the tags out.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
@@ -74,7 +77,6 @@ async fn content(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository) -> Result<Vec<
     if ctx.registries.head(name, Which::Digest(&root.digest)).await? == Some(root.digest) {
         return Ok(vec![(root.clone(), "already there")]);
     }
-    let is_manifest = |blob: &Blob| [media::MANIFEST, media::INDEX].contains(&blob.descriptor.media_type.as_str());
     let (manifests, blobs): (Vec<Blob>, Vec<Blob>) = all(cargo.artifact).into_iter().partition(is_manifest);
     let mut done: Vec<(Descriptor, &'static str)> = stream::iter(blobs)
         .map(|blob| async move {
@@ -87,8 +89,15 @@ async fn content(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository) -> Result<Vec<
     for manifest in manifests {
         ctx.cancel.check()?;
         let bytes = manifest.bytes.ok_or_else(|| Error::bug("a manifest without bytes"))?;
-        let Descriptor { digest, media_type, .. } = &manifest.descriptor;
-        ctx.registries.push_manifest(name, Which::Digest(digest), media_type, &bytes).await?;
+        manifest_at(
+            ctx,
+            cargo,
+            name,
+            Which::Digest(&manifest.descriptor.digest),
+            &manifest.descriptor.media_type,
+            &bytes,
+        )
+        .await?;
         done.push((manifest.descriptor, "uploaded"));
     }
     Ok(done)
@@ -98,7 +107,7 @@ async fn one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob) -> Re
     ctx.cancel.check()?;
     let descriptor = &blob.descriptor;
     let how = match &blob.bytes {
-        Some(bytes) => ctx.registries.push_blob(name, descriptor, &Small(bytes.clone()), &[]).await?,
+        Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await?,
         None => {
             let base = cargo.blobs.base(&descriptor.digest).map(|base| &base.reference);
             let from: Vec<Repository> = match base {
@@ -134,38 +143,74 @@ impl Lazy<'_> {
             return Ok(registry::Pushed::AlreadyThere);
         }
         let file = cargo.blobs.open(ctx, descriptor).await?;
-        ctx.registries.push_blob(name, descriptor, &Large(file), from).await
+        ctx.registries.push_blob(name, descriptor, &Large(Arc::new(file)), from).await
     }
 }
 
 async fn set(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, tag: &Tag) -> Result<&'static str> {
     let root = &cargo.artifact.root;
-    let done = ctx.registries.push_manifest(name, Which::Tag(tag), &root.descriptor.media_type, &root.bytes).await?;
-    Ok(match done {
-        PushedManifest::Unchanged => "unchanged",
-        PushedManifest::Pushed => "set",
-    })
+    manifest_at(ctx, cargo, name, Which::Tag(tag), &root.descriptor.media_type, &root.bytes).await
 }
 
-/// A body in memory.
-struct Small(Vec<u8>);
-
-impl Body for Small {
-    fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
-        Ok(Box::new(std::io::Cursor::new(self.0[start..].to_vec())))
+/// Pushes a manifest; content that the registry says it lacks, though it said before that it holds it, is pushed once more.
+async fn manifest_at(
+    ctx: &Ctx,
+    cargo: &Cargo<'_>,
+    name: &Repository,
+    which: Which<'_>,
+    media_type: &str,
+    bytes: &[u8],
+) -> Result<&'static str> {
+    let missing = match ctx.registries.push_manifest(name, which, media_type, bytes).await? {
+        PushedManifest::Unchanged => return Ok("unchanged"),
+        PushedManifest::Created { .. } => return Ok("set"),
+        PushedManifest::Missing(missing) => missing,
+    };
+    for blob in all(cargo.artifact) {
+        let named = missing.is_empty() || missing.contains(&blob.descriptor.digest);
+        match (&blob.bytes, named && !is_manifest(&blob)) {
+            (_, false) => {}
+            (Some(bytes), true) => {
+                ctx.registries.push_blob_anew(name, &blob.descriptor, &Bytes::from(bytes.clone())).await?;
+            }
+            (None, true) => {
+                let file = cargo.blobs.open(ctx, &blob.descriptor).await?;
+                ctx.registries.push_blob_anew(name, &blob.descriptor, &Large(Arc::new(file))).await?;
+            }
+        }
+    }
+    match ctx.registries.push_manifest(name, which, media_type, bytes).await? {
+        PushedManifest::Unchanged => Ok("unchanged"),
+        PushedManifest::Created { .. } => Ok("set"),
+        PushedManifest::Missing(_) => Err(Error::remote(format!(
+            "`{name}` still says that it lacks content of {which}, after everything was pushed twice"
+        ))),
     }
 }
 
+fn is_manifest(blob: &Blob) -> bool {
+    [media::MANIFEST, media::INDEX].contains(&blob.descriptor.media_type.as_str())
+}
+
 /// A body in an open, verified file of the store.
-struct Large(File);
+struct Large(Arc<File>);
 
 impl Body for Large {
     fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
-        // A clone shares its position, so each reader gets a descriptor of its own.
-        let mut file = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.0)))
-            .or_else(|_| self.0.try_clone())?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Box::new(file))
+        Ok(Box::new(At { file: self.0.clone(), offset }))
+    }
+}
+
+/// A reader with a position of its own in a shared file.
+struct At {
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
     }
 }

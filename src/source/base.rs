@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, DiffId, Digest, Image, Manifest, Platform, RootFs, json, media};
+use crate::oci::{Descriptor, DiffId, Digest, Document, Image, Manifest, Platform, RootFs, json, media};
 use crate::plan;
+use crate::registry::Which;
 use crate::source::choose::{Chosen, choose};
 
 /// A base for one platform.
@@ -53,6 +54,23 @@ pub async fn base(ctx: &Ctx, reference: &plan::Base, platform: &Platform) -> Res
         descriptor: Some(descriptor),
         named: Some(named),
     })
+}
+
+/// The same error with the way to the index: where the reference's tag leads to an index that holds its digest, that one's digest is
+/// what was meant.
+pub async fn with_index(ctx: &Ctx, reference: &plan::Base, error: Error) -> Error {
+    let general = "several platforms need the digest of an index, which holds an image for each";
+    let plan::Base::Registry(pinned) = reference else { return error.hint(general) };
+    let Some(tag) = &pinned.tag else { return error.hint(general) };
+    let Ok(Some(found)) = ctx.registries.manifest(&pinned.repository, Which::Tag(tag)).await else {
+        return error.hint(general);
+    };
+    match Document::read(&found.bytes, None, "the tag's document") {
+        Ok(Document::Index(index)) if index.manifests.iter().any(|child| child.digest == pinned.digest) => {
+            error.hint(format!("write the digest of its index: `{}:{tag}@{}`", pinned.repository, found.digest))
+        }
+        _ => error.hint(general),
+    }
 }
 
 fn scratch(platform: &Platform) -> Base {

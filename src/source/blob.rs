@@ -177,3 +177,22 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
         Err(cause) => Err(Error::bug("a thread of the work on the base ended early").because(cause)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event;
+
+    #[test]
+    fn not_one_byte_more_than_described_is_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::new(home.path(), true, event::nowhere());
+        for (described, taken) in [(4, false), (5, true), (6, false)] {
+            let descriptor = Descriptor::new("x", Digest::of(b"hello"), described);
+            let mut sink = Bounded { draft: store.draft().unwrap(), left: described };
+            let written = sink.write_all(b"hel").and_then(|()| sink.write_all(b"lo"));
+            let finished = written.is_ok() && finish(sink, &descriptor, "the blob").is_ok();
+            assert_eq!(finished, taken, "{described}");
+        }
+    }
+}

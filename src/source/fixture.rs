@@ -138,13 +138,19 @@ pub struct Fixture {
     pub ctx: Ctx,
 }
 
+impl Default for Fixture {
+    fn default() -> Fixture {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir_all(home.path().join("layout/blobs/sha256")).unwrap();
+        let ctx = Ctx::test(&home.path().join("store"), client());
+        Fixture { home, ctx }
+    }
+}
+
 impl Fixture {
     /// An empty layout and an empty store.
     pub fn new() -> Fixture {
-        let home = tempfile::tempdir().unwrap();
-        fs::create_dir_all(home.path().join("layout/blobs/sha256")).unwrap();
-        let ctx = Ctx::test(&home.path().join("store"), registry::Client);
-        Fixture { home, ctx }
+        Fixture::default()
     }
 
     /// Where the layout is.
@@ -247,4 +253,11 @@ pub fn platform(text: &str) -> Platform {
     let mut parts = text.split('/').map(str::to_string);
     let mut part = || parts.next().unwrap_or_default();
     Platform { os: part(), arch: part(), variant: part() }
+}
+
+/// A client that can be asked for nothing but loopback, and gives up at once.
+fn client() -> registry::Client {
+    let patience = registry::Patience { attempts: 1, ..registry::Patience::default() };
+    let settings = registry::Settings { patience, proxies: false, ..registry::Settings::default() };
+    registry::Client::new(settings, crate::event::nowhere(), crate::event::Cancel::default()).unwrap()
 }

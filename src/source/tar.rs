@@ -106,7 +106,7 @@ impl<R: Read> Entries<R> {
         }
         (self.left, self.padding) = (0, 0);
         let mut header = Header::new_old();
-        if self.ended || !self.block(header.as_mut_bytes())? || header.as_bytes().iter().all(|byte| *byte == 0) {
+        if self.ended || !self.block(header.as_mut_bytes())? || *header.as_bytes() == [0; BLOCK as usize] {
             self.ended = true;
             return Ok(None);
         }

@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> Result<Option<(File, u64)>> {
     };
     let facts = file.metadata().map_err(|cause| Error::io(format!("reading `{}`", path.display()), cause))?;
     let ours = [0, rustix::process::geteuid().as_raw()].contains(&facts.uid());
-    Ok((facts.is_file() && ours).then(|| (file, facts.len())))
+    Ok((facts.is_file() && ours).then_some((file, facts.len())))
 }
 
 /// The digest and length of a file from its start; it is left at its start again.

@@ -132,6 +132,15 @@ fn a_spoiled_block_is_noticed_and_nothing_is_published() {
 }
 
 #[test]
+fn a_panic_of_a_thread_is_an_error() {
+    let home = home();
+    let error = run_with(&large(), &home, |pipe| pipe.damage = Some(|index, _| assert_ne!(index, 1))).unwrap_err();
+    assert_eq!((error.item, error.error.kind()), (None, Kind::Bug));
+    assert!(error.error.message().contains("panicked"));
+    assert!(home.is_empty());
+}
+
+#[test]
 fn a_wish_to_stop_is_heard_between_blocks() {
     let (home, cancel) = (home(), Cancel::default());
     let progress = |_: u64| cancel.set(Kind::Interrupted);

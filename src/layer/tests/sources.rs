@@ -72,7 +72,7 @@ fn what_cannot_be_read_is_named() {
     let path = directory.path().join("secret");
     fs::write(&path, "x").unwrap();
     plain(&tree([("f", disk(&path))]));
-    fs::set_permissions(&path, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
     if File::open(&path).is_ok() {
         return; // root reads everything
     }

@@ -5,9 +5,10 @@ use std::fs;
 use tar::{EntryType, Header};
 
 use super::refused;
+use crate::error::Kind;
 use crate::oci::{Digest, media};
 use crate::source::fixture::{Fixture, Layer, Tar, gzip, wait, zstd};
-use crate::source::{FileIndex, Kind, files};
+use crate::source::{self, FileIndex, fetch, files};
 
 fn read(tar: Tar) -> crate::error::Result<FileIndex> {
     Fixture::new().files(&[Layer::plain(tar)])
@@ -24,7 +25,8 @@ fn every_compression_under_every_name() {
     let members = |bytes: &[u8]| [gzip(&bytes[..half]), gzip(&bytes[half..])].concat();
     let frames = |bytes: &[u8]| [zstd(&bytes[..half]), zstd(&bytes[half..])].concat();
     let skippable = |bytes: &[u8]| [&b"\x50\x2a\x4d\x18\x02\0\0\0xx"[..], &zstd(bytes)].concat();
-    let packs: [&dyn Fn(&[u8]) -> Vec<u8>; 6] = [&<[u8]>::to_vec, &gzip, &zstd, &members, &frames, &skippable];
+    type Pack<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+    let packs: [Pack; 6] = [&<[u8]>::to_vec, &gzip, &zstd, &members, &frames, &skippable];
     for pack in packs {
         for named in
             [media::LAYER, media::LAYER_GZIP, media::LAYER_ZSTD, "application/vnd.docker.image.rootfs.diff.tar.gzip"]
@@ -41,7 +43,10 @@ fn a_diff_id_that_is_not_true_is_refused_con_04() {
     let good = Layer::plain(Tar::new().file("a", "1"));
     let wrong = Layer { diff_id: Digest::of(b"wrong"), ..good.clone() };
     for _ in 0..2 {
-        refused(fixture.files(&[wrong.clone()]), &[&wrong.diff_id.to_string(), &good.diff_id.to_string(), "diff ID"]);
+        refused(
+            fixture.files(std::slice::from_ref(&wrong)),
+            &[&wrong.diff_id.to_string(), &good.diff_id.to_string(), "diff ID"],
+        );
     }
     fixture.files(&[good]).unwrap();
 }
@@ -51,7 +56,7 @@ fn a_layer_is_read_to_its_end_con_03() {
     let tar = Tar::new().file("a", "1").bytes();
     let longer = [&tar[..], b"garbage after the end"].concat();
     let truly = Layer::packed(&longer, media::LAYER_GZIP, gzip);
-    assert_eq!(Fixture::new().files(&[truly.clone()]).unwrap().len(), 1);
+    assert_eq!(Fixture::new().files(std::slice::from_ref(&truly)).unwrap().len(), 1);
     let lying = Layer { diff_id: Digest::of(&tar), ..truly };
     refused(Fixture::new().files(&[lying]), &["diff ID"]);
 }
@@ -113,11 +118,11 @@ fn facts_of_headers() {
     let root = index.get("/").unwrap();
     assert_eq!((root.mode, root.uid), (0o700, 7));
     let su = index.get("su").unwrap();
-    assert_eq!((&su.kind, su.mode, su.gid, su.layer), (&Kind::File { size: 5 }, 0o4755, 4_000_000_000, 0));
-    assert_eq!(index.get("null").unwrap().kind, Kind::Other);
-    assert_eq!(index.get("pipe").unwrap().kind, Kind::Other);
+    assert_eq!((&su.kind, su.mode, su.gid, su.layer), (&source::Kind::File { size: 5 }, 0o4755, 4_000_000_000, 0));
+    assert_eq!(index.get("null").unwrap().kind, source::Kind::Other);
+    assert_eq!(index.get("pipe").unwrap().kind, source::Kind::Other);
     assert_eq!(index.get("blank").unwrap().mode, 0);
-    assert_eq!(index.get("l").unwrap().kind, Kind::Link(b"../x/y"[..].into()));
+    assert_eq!(index.get("l").unwrap().kind, source::Kind::Link(b"../x/y"[..].into()));
 }
 
 #[test]
@@ -155,7 +160,7 @@ fn extended_headers_say_more() {
     let index = read(tar).unwrap();
     assert_eq!(names(&index), ["dir", "dir/\\xc3\\xa9", "holes", "last"]);
     assert_eq!(index.get("dir/\u{e9}").unwrap().uid, 70000);
-    assert_eq!(index.get("holes").unwrap().kind, Kind::File { size: 9000 });
+    assert_eq!(index.get("holes").unwrap().kind, source::Kind::File { size: 9000 });
 }
 
 #[test]
@@ -169,7 +174,7 @@ fn a_sparse_file_is_a_file() {
         .raw_block([0; 512])
         .file("next", "");
     let index = read(tar).unwrap();
-    assert_eq!(index.get("holes").unwrap().kind, Kind::File { size: 1 << 30 });
+    assert_eq!(index.get("holes").unwrap().kind, source::Kind::File { size: 1 << 30 });
     assert!(index.get("next").is_some());
 }
 
@@ -193,7 +198,7 @@ fn in_one_layer_links_are_followed_and_the_last_one_counts() {
     assert_eq!(names(&index), ["bin", "lib", "usr", "usr/bin", "usr/bin/sh", "usr/lib", "usr/lib/x"]);
     let index = read(Tar::new().file("d/x", "").file("d", "1").file("e", "1").file("e", "22")).unwrap();
     assert_eq!(names(&index), ["d", "e"]);
-    assert_eq!(index.get("e").unwrap().kind, Kind::File { size: 2 });
+    assert_eq!(index.get("e").unwrap().kind, source::Kind::File { size: 2 });
     refused(read(Tar::new().file("d", "").file("d/x", "")), &["`d` is no directory"]);
     refused(read(Tar::new().link("a", "b").link("b", "a").file("a/x", "")), &["leads in a circle"]);
     for name in [".wh.", "a/.wh..", ".wh..."] {
@@ -220,6 +225,16 @@ fn a_layer_is_read_once_in_its_life() {
     let odd = Digest::of(&layers[0].blob);
     fixture.ctx.store.remember("layer-files-1", &odd, b"odd");
     refused(wait(files(&fixture.ctx, &base)), &["holds no blob"]);
+}
+
+#[test]
+fn reading_stops_when_it_is_asked_to() {
+    let fixture = Fixture::new();
+    let layer = Layer::plain(Tar::new().file("large", &"x".repeat(1 << 20)));
+    let base = fixture.base(&fixture.reference(fixture.image("linux/amd64", &[layer]).digest)).unwrap();
+    wait(fetch(&fixture.ctx, &base, base.layers().next().unwrap().0)).unwrap();
+    fixture.ctx.cancel.set(Kind::Terminated);
+    assert_eq!(wait(files(&fixture.ctx, &base)).unwrap_err().kind(), Kind::Terminated);
 }
 
 #[test]

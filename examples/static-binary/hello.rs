@@ -1,0 +1,3 @@
+fn main() {
+    println!("hello from a static binary, {} arguments", std::env::args().count() - 1);
+}

@@ -1,0 +1,135 @@
+//! Stage 4: credential helpers, the only programs that are ever run. A helper's name and a server in, a credential out, or the
+//! word that it has none. Bounded in time and in what it may say; what it says on stderr is never shown.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use super::Credential;
+use crate::error::{Error, Result};
+
+/// Most bytes that a helper may print.
+const MOST_BYTES: u64 = 1 << 20;
+/// What helpers print when they hold nothing for a server (docker-credential-helpers, credentials/error.go).
+const NOTHING: &str = "credentials not found in native keychain";
+/// The user that stands for an identity token.
+const TOKEN_USER: &str = "<token>";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Said {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    secret: String,
+}
+
+/// Asks a helper for the credential of a server.
+pub(super) async fn get(
+    helper: &str,
+    server: &str,
+    search: Option<&OsString>,
+    patience: Duration,
+) -> Result<Option<Credential>> {
+    check(helper, server)?;
+    let program = format!("docker-credential-{helper}");
+    let path = find(&program, search).ok_or_else(|| {
+        Error::usage(format!("the credential helper `{program}` is not in the `PATH` or cannot be executed"))
+            .hint(format!("install `{program}`, or take it out of the file that names it"))
+    })?;
+    let mut command = Command::new(path);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command
+        .spawn()
+        .map_err(|cause| Error::usage(format!("the credential helper `{program}` does not start")).because(cause))?;
+    let said = tokio::time::timeout(patience, talk(&mut child, server)).await;
+    let (success, output) = match said {
+        Ok(Ok(said)) => said,
+        Ok(Err(cause)) => {
+            let _ = child.kill().await;
+            return Err(Error::usage(format!("the credential helper `{program}` failed")).because(cause));
+        }
+        Err(_) => {
+            let _ = child.kill().await;
+            return Err(Error::usage(format!(
+                "the credential helper `{program}` did not answer within {} s",
+                patience.as_secs_f32()
+            )));
+        }
+    };
+    judge(&program, success, &output)
+}
+
+fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
+    if output.len() as u64 > MOST_BYTES {
+        return Err(Error::usage(format!(
+            "the credential helper `{program}` printed over {MOST_BYTES} bytes, which is the limit"
+        )));
+    }
+    if !success {
+        if String::from_utf8_lossy(output).trim() == NOTHING {
+            return Ok(None);
+        }
+        return Err(Error::usage(format!("the credential helper `{program}` failed"))
+            .hint("run it by hand to see why; what it prints may be secret and is not shown here"));
+    }
+    let said: Said = serde_json::from_slice(output).map_err(|_| {
+        Error::usage(format!("the credential helper `{program}` printed something that is not its JSON"))
+    })?;
+    if said.secret.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(match said.username.as_str() {
+        TOKEN_USER => Credential::Identity { user: String::new(), token: said.secret },
+        _ => Credential::Password { user: said.username, password: said.secret },
+    }))
+}
+
+/// Writes the server to the helper and reads what it prints, at most one byte over the limit.
+async fn talk(child: &mut Child, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+    if let Some(mut stdin) = child.stdin.take() {
+        // A helper that answers without reading is fine.
+        let _ = stdin.write_all(format!("{server}\n").as_bytes()).await;
+    }
+    let mut output = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(MOST_BYTES + 1).read_to_end(&mut output).await?;
+    }
+    if output.len() as u64 > MOST_BYTES {
+        child.kill().await?;
+        return Ok((false, output));
+    }
+    Ok((child.wait().await?.success(), output))
+}
+
+fn check(helper: &str, server: &str) -> Result<()> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let first = helper.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if !first || !helper.bytes().all(inner) {
+        return Err(Error::usage(format!(
+            "`{}` is not the name of a credential helper: letters, digits, `.`, `_` and `-` only, a letter or digit first",
+            helper.escape_debug()
+        )));
+    }
+    if server.is_empty() || server.chars().any(char::is_control) {
+        return Err(Error::usage(format!(
+            "`{}` is not a server that a helper can be asked for",
+            server.escape_debug()
+        )));
+    }
+    Ok(())
+}
+
+/// The first executable file of this name in the search path; relative parts of the path do not count.
+fn find(program: &str, search: Option<&OsString>) -> Option<PathBuf> {
+    let search = search.cloned().or_else(|| std::env::var_os("PATH"))?;
+    std::env::split_paths(&search)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file() && rustix::fs::access(path.as_path(), rustix::fs::Access::EXEC_OK).is_ok())
+}

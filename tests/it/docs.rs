@@ -1,0 +1,124 @@
+//! What README and `docs/` say, tried: every manifest is checked, every `stillframe` line is run, every key is listed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stillframe::manifest::grammar::{self, Kind, MANIFEST, Table};
+
+use crate::support::Project;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// README and all pages of `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
+    pages.extend([root().join("README.md"), root().join("CONTRIBUTING.md")]);
+    pages.sort();
+    pages
+}
+
+/// The fenced blocks of a kind on a page.
+fn blocks(page: &Path, kind: &str) -> Vec<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let mut blocks = Vec::new();
+    let mut current: Option<String> = None;
+    for line in text.lines() {
+        match &mut current {
+            None if line == format!("```{kind}") => current = Some(String::new()),
+            None => {}
+            Some(_) if line == "```" => blocks.extend(current.take()),
+            Some(block) => *block += &format!("{line}\n"),
+        }
+    }
+    blocks
+}
+
+/// A project with everything that the pages' manifests name.
+fn project(manifest: &str) -> Project {
+    Project::of(manifest)
+        .file("target/server", "\x7fELF server")
+        .file("target/x86_64-unknown-linux-musl/release/server", "\x7fELF server")
+        .file("target/aarch64-unknown-linux-musl/release/server", "\x7fELF server for arm64")
+        .file("config/app.toml", "port = 8080\n")
+        .file("examples/static-binary/hello", "\x7fELF hello")
+        .file("examples/static-binary/image.toml", include_str!("../../examples/static-binary/image.toml"))
+}
+
+#[test]
+fn every_manifest_of_the_pages_is_right() {
+    let mut tried = 0;
+    for page in pages() {
+        for block in blocks(&page, "toml") {
+            let done = project(&block).run(["check"]).ends();
+            assert_eq!(done.code, Some(0), "{}:\n{block}\n{}", page.display(), done.stderr);
+            assert!(!done.stderr.contains("warning"), "{}: {}", page.display(), done.stderr);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 2);
+}
+
+#[test]
+fn every_command_of_the_pages_runs() {
+    let mut tried = 0;
+    let manifest = "schema = 1\n[vars]\nversion = { default = \"0\" }\n[image]\nbase = \"scratch\"\n[[binary]]\nsrc = \"target/server\"\ndest = \"/server\"\n";
+    for page in pages() {
+        let project = project(manifest);
+        for line in blocks(&page, "sh").iter().flat_map(|block| block.lines()).filter(|line| !line.is_empty()) {
+            match line.strip_prefix("stillframe ") {
+                Some(words) => drop(project.run(words.split(' ')).success()),
+                // The two set-up commands and the gate are run by whoever runs this, and from a fresh clone before a release.
+                None => assert!(line.starts_with("cargo "), "{}: nobody runs `{line}`", page.display()),
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 8);
+}
+
+#[test]
+fn links_of_the_pages_lead_somewhere() {
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            if link.contains("://") || link.starts_with('#') {
+                continue;
+            }
+            let target = page.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{}: {link}", page.display());
+        }
+    }
+}
+
+/// The page of all keys, made from the grammar that the checker uses. `UPDATE_DOCS=1 cargo test` writes it.
+#[test]
+fn the_page_of_keys_is_current() {
+    let mut text = String::from(
+        "# Keys of image.toml\n\nMade from the reader's own grammar; do not edit (`UPDATE_DOCS=1 cargo test`). Keys in **bold** must be there.\n",
+    );
+    section(&mut text, "The whole file", &MANIFEST);
+    for (name, table) in grammar::tables() {
+        let brackets = if name == "image" { ("[", "]") } else { ("[[", "]]") };
+        section(&mut text, &format!("`{}{name}{}`", brackets.0, brackets.1), table);
+    }
+    if let Some(Kind::Named(table)) = MANIFEST.key("vars").map(|key| &key.kind) {
+        section(&mut text, "A variable of `[vars]`", table);
+    }
+    let path = root().join("docs/keys.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "run `UPDATE_DOCS=1 cargo test`");
+}
+
+fn section(text: &mut String, title: &str, table: &Table) {
+    *text += &format!("\n## {title}\n\n{}\n\n| key | takes | what it does |\n|---|---|---|\n", table.about);
+    for key in table.keys {
+        let name = if key.required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
+        *text +=
+            &format!("| {name} | {} | {} |\n", key.kind.expects().replace('|', "\\|"), key.about.replace('|', "\\|"));
+    }
+}
