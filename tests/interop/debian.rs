@@ -170,7 +170,8 @@ fn a_dynamic_program_runs_on_it() {
     crate::docker::compile(&project.app().join("hello"), &[]);
     project.build("docker");
     let said = run("docker", ["run", "--rm", "--network", "none", &name, "debian"]);
-    let path = run("docker", ["run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", &name, "-c", "echo $PATH"]);
+    let path =
+        run("docker", ["run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", &name, "-c", "echo $PATH"]);
     let _ = peer("docker").args(["rmi", "--force", &name]).output();
     assert_eq!(said, "hello debian 33:33 /tmp writes\n");
     assert_eq!(path, "/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");

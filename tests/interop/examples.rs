@@ -34,8 +34,7 @@ fn zstd(image: &Image) -> bool {
 
 /// The paths of a layer's tar as Python reads them, without the slash of directories.
 fn paths(tar: &Path) -> Vec<String> {
-    let script =
-        "import sys, tarfile\nfor entry in tarfile.open(sys.argv[1], 'r:'): sys.stdout.buffer.write(entry.name.encode() + b'\\n')";
+    let script = "import sys, tarfile\nfor entry in tarfile.open(sys.argv[1], 'r:'): sys.stdout.buffer.write(entry.name.encode() + b'\\n')";
     lines(&done(peer("python3").args(["-c", script]).arg(tar)))
 }
 
@@ -164,7 +163,8 @@ capabilities = ["cap_net_bind_service"]
     judge(&images(&out)[0], 0);
     let bundle = project.out("bundle");
     run("umoci", ["unpack", "--image", &format!("{}:latest", out.display()), &bundle.display().to_string()]);
-    let found = run("getfattr", ["-e", "hex", "-n", "security.capability", &format!("{}/rootfs/run", bundle.display())]);
+    let found =
+        run("getfattr", ["-e", "hex", "-n", "security.capability", &format!("{}/rootfs/run", bundle.display())]);
     assert!(found.contains("0x0100000200040000000000000000000000000000"), "{found}");
 }
 

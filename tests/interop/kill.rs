@@ -42,7 +42,10 @@ fn injected(project: &Project, inject: &str, destination: &str) -> Output {
     let mut command = peer("timeout");
     project.prepare(&mut command);
     let log = project.out("strace");
-    command.args(["--kill-after=5", LONGEST, "strace", "-f", "-qq", "-e", &format!("inject={inject}"), "-o"]).arg(log).arg(program());
+    command
+        .args(["--kill-after=5", LONGEST, "strace", "-f", "-qq", "-e", &format!("inject={inject}"), "-o"])
+        .arg(log)
+        .arg(program());
     output(command.args(["build", "-o", destination]))
 }
 

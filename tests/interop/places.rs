@@ -139,8 +139,7 @@ fn the_surroundings_are_nothing() {
         let mut command = peer("unshare");
         project.prepare(&mut command);
         command.env("HOME", &home).envs(variables.iter().copied());
-        let script =
-            format!("hostname {CANARY}; umask 077; exec setarch -R \"$0\" build -o oci:{}", out.display());
+        let script = format!("hostname {CANARY}; umask 077; exec setarch -R \"$0\" build -o oci:{}", out.display());
         command.args(["-u", "sh", "-c", &script]).arg(program());
         assert_eq!(digest(&command.output().unwrap()), right, "{variables:?}");
         images(&out);

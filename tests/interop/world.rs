@@ -180,7 +180,13 @@ fn temporaries_are_made_beside_their_target() {
         let log = project.out("log");
         let mut command = peer("strace");
         project.prepare(&mut command);
-        command.env("TMPDIR", &elsewhere).args(["-f", "-qq", "-Z", "-e", "trace=rename,renameat,renameat2,link,linkat"]);
+        command.env("TMPDIR", &elsewhere).args([
+            "-f",
+            "-qq",
+            "-Z",
+            "-e",
+            "trace=rename,renameat,renameat2,link,linkat",
+        ]);
         command.arg("-o").arg(&log).arg(program());
         command.args(["build", "-o", &format!("{destination}:{}", project.out(destination).display())]);
         done(&mut command);
