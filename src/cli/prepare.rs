@@ -115,7 +115,9 @@ async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Bas
             |base: &source::Base| base.named.is_some() && base.descriptor.as_ref().map(|it| it.digest) == base.named;
         match base {
             Ok(base) if several && single(&base) && same_base(plan) => {
-                let error = Error::usage(format!("the base `{reference}` is one image, for {}", base.image.platform()));
+                let all: Vec<String> = plan.images.iter().map(|image| image.platform.to_string()).collect();
+                let (has, all) = (base.image.platform(), all.join(", "));
+                let error = Error::usage(format!("the base is one image, for {has}, where {all} are asked for"));
                 return Err(at(source::with_index(&session.ctx, reference, error).await, place));
             }
             Ok(base) => bases.push(Arc::new(base)),

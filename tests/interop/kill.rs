@@ -14,7 +14,7 @@ const CALLS: [&str; 8] = ["write", "fsync", "rename", "mkdir", "unlink", "openat
 /// Longest time for one build with a fault in it, in seconds; what hangs ends with code 124.
 const LONGEST: &str = "60";
 /// Fewer kills than this in all would mean that the faults miss the program.
-const FEW: u32 = 60;
+const FEW: u32 = 30;
 /// More calls of one kind than a build makes in one thread.
 const MANY: u32 = 400;
 

@@ -42,6 +42,9 @@ async fn a_private_repository_is_read_and_written() {
         let stand = Stand::user(&registry.name(), USER, WORD);
         let fetched = stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap().unwrap();
         stand.client.push_manifest(&repository, Which::Tag(&tag("2")), media::MANIFEST, &fetched.bytes).await.unwrap();
+        stand.client.check(&registry.registry()).await.unwrap();
+        let wrong = Stand::user(&registry.name(), USER, "wrong").client.check(&registry.registry()).await;
+        assert!(wrong.is_err());
         let refused = registry.log().len();
         stand.client.push_manifest(&repository, Which::Tag(&tag("3")), media::MANIFEST, &fetched.bytes).await.unwrap();
         assert_eq!(registry.log().len(), refused + 1, "what is known is not asked for again");

@@ -238,7 +238,10 @@ pub async fn write(line: &mut dyn Line, response: &Response, head_only: bool) ->
         head.push_str("Transfer-Encoding: chunked\r\n");
     } else if response.how == How::Endless {
         head.push_str("Connection: close\r\n");
-    } else if response.get("content-length").is_none() && response.status != 204 && response.status != 304 {
+    } else if response.get("content-length").or(response.get("transfer-encoding")).is_none()
+        && response.status != 204
+        && response.status != 304
+    {
         head.push_str(&format!("Content-Length: {}\r\n", response.body.len()));
     }
     head.push_str("\r\n");

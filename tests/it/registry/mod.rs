@@ -3,6 +3,7 @@
 mod auth;
 mod http;
 mod lists;
+mod mirrors;
 mod model;
 mod net;
 mod pull;

@@ -319,23 +319,6 @@ async fn lim_02_large_indexes_and_manifests_are_refused() {
 }
 
 #[tokio::test]
-async fn a_mirror_is_asked_first_and_passed_over_when_it_fails() {
-    let (registry, mirror) = (Registry::start().await, Registry::start().await);
-    let digest = registry.image("app", "1");
-    let bytes = noise(1000);
-    let blob = registry.blob("app", &bytes);
-    let hosts = format!("[host.\"{}\"]\nmirrors = [\"{}/copy\"]", registry.name(), mirror.name());
-    let (stand, repository) = (Stand::hosts(&hosts), registry.repository("app"));
-    assert_eq!(stand.blob(&repository, &blob).await.unwrap(), bytes);
-    assert!(stand.client.manifest(&repository, Which::Digest(&digest)).await.unwrap().is_some());
-    assert_eq!(mirror.told(), ["GET /v2/copy/app/blobs/DIGEST", "GET /v2/copy/app/manifests/DIGEST"]);
-    mirror.blob("copy/app", &bytes);
-    registry.forget();
-    assert_eq!(stand.blob(&repository, &blob).await.unwrap(), bytes);
-    assert!(registry.told().is_empty());
-}
-
-#[tokio::test]
 async fn a_stop_is_noticed_while_waiting() {
     let registry = Registry::start().await;
     let blob = registry.blob("app", &noise(1000));
@@ -357,4 +340,30 @@ async fn offline_asks_nobody() {
     let stand = Stand::with(|settings| settings.offline = true);
     assert!(stand.client.manifest(&registry.repository("app"), Which::Digest(&digest)).await.is_err());
     assert!(registry.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_break_after_the_last_byte_does_not_matter() {
+    let registry = Registry::start().await;
+    let bytes = noise(1000);
+    let blob = registry.blob("app", &bytes);
+    let unended = [b"3e8\r\n", bytes.as_slice()].concat();
+    let cut = Response::new(200).header("Transfer-Encoding", "chunked").body(unended).how(How::Cut(2000));
+    registry.fault(on("GET", "/blobs/").times(1).reply(cut));
+    assert_eq!(Stand::new().blob(&registry.repository("app"), &blob).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn all_work_can_move_between_threads() {
+    fn moves<T: Send>(_: T) {}
+    let (stand, registry) = (Stand::new(), Registry::start().await);
+    let (repository, blob) = (registry.repository("app"), registry.blob("app", b"x"));
+    let (mut sink, body, name) = (Vec::new(), bytes::Bytes::from_static(b"x"), tag("1"));
+    moves(stand.client.blob(&repository, &blob, &mut sink));
+    moves(stand.client.push_blob(&repository, &blob, &body, &[]));
+    moves(stand.client.manifest(&repository, Which::Tag(&name)));
+    moves(stand.client.push_manifest(&repository, Which::Tag(&name), media::INDEX, b"{}"));
+    moves(stand.client.add_referrer(&repository, &blob, media::MANIFEST, b"{}"));
+    moves(stand.client.referrers(&repository, &blob.digest));
+    moves(stand.client.tags(&repository));
 }
