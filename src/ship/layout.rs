@@ -20,8 +20,7 @@ pub async fn write(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
     if !path.exists() {
         let new = temporary::directory(path)?;
         fill(ctx, cargo, new.path(), None).await?;
-        if fs::rename(new.path(), path).is_ok() {
-            let _ = new.keep();
+        if new.publish(path) {
             return temporary::sync_directory(
                 path.parent().filter(|up| !up.as_os_str().is_empty()).unwrap_or(Path::new(".")),
             );

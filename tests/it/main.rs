@@ -4,6 +4,7 @@
 mod bad;
 mod bases;
 mod cli;
+mod copies;
 mod docs;
 mod examples;
 mod layers;

@@ -25,6 +25,8 @@ fn several_destinations_at_once() {
     tar::Archive::new(archive).unpack(project.path("three")).unwrap();
     assert_eq!(project.layout("three").digest(), digest);
     project.run(["build", "-o", "oci:one", "-o", "oci:one", "-o", "store"]).success();
+    project.run(["build", "-o", "oci:new", "-o", "oci:new"]).success();
+    fs::remove_dir_all(project.path("new")).unwrap();
     assert_eq!(project.names(""), ["content", "image.toml", "one", "three", "three.tar", "two"]);
 }
 

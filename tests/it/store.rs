@@ -1,7 +1,7 @@
 //! The store as several processes, damage and read-only disks see it: checks STA-04 to STA-11 through the command line.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -106,13 +106,15 @@ fn sta_04_memos_that_are_spoilt_are_not_believed() {
     assert_eq!(project.digest(), plain);
 }
 
-/// Whether the program can be run by somebody who is not root; then all of the project is given away.
+/// Whether the program can be run by somebody who is not root; then all of the project and its home is given away.
 fn unprivileged(project: &Project) -> Option<Option<u32>> {
     if !rustix::process::geteuid().is_root() {
         return Some(None);
     }
-    for path in project.path("").ancestors().take(2) {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let around = project.path("").parent().unwrap().to_path_buf();
+    for directory in directories(&around) {
+        let inside = names(&directory).into_iter().map(|name| directory.join(name));
+        inside.chain([directory.clone()]).for_each(|path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap());
     }
     let mut test = Command::new("/bin/sh");
     test.args(["-c", "test -x \"$0\"", env!("CARGO_BIN_EXE_stillframe")]).uid(NOBODY);
@@ -123,22 +125,26 @@ fn unprivileged(project: &Project) -> Option<Option<u32>> {
 fn sta_11_a_read_only_store_serves_what_it_has() {
     let project = project();
     let Some(user) = unprivileged(&project) else { return };
-    project.run(["build"]).success();
-    let store = project.store();
-    for directory in directories(&store).into_iter().chain([store.parent().unwrap().to_path_buf()]) {
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o555)).unwrap();
-    }
     let run = |words: &[&str]| {
         let run = project.run(words);
         if let Some(user) = user { run.user(user) } else { run }
     };
+    let digest = run(&["build"]).success().digest();
+    let store = project.store();
+    let close = |mode: u32| {
+        for directory in directories(&store) {
+            fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    close(0o555);
     assert_eq!(run(&["plan"]).fails(10).stderr, "");
+    assert_eq!(run(&["build", "-o", "oci:out"]).success().digest(), digest);
+    assert_eq!(project.layout("out").digest(), digest);
     project.write("tree/new", "not in the store");
-    let done = run(&["plan"]).fails(5);
+    let done = run(&["build"]).fails(5);
     assert!(done.stderr.contains("writing to the store") && done.stderr.contains("STILLFRAME_HOME"), "{}", done.stderr);
-    for directory in directories(&store).into_iter().chain([store.parent().unwrap().to_path_buf()]) {
-        fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    close(0o755);
+    run(&["build"]).success();
 }
 
 fn directories(root: &Path) -> Vec<PathBuf> {

@@ -17,3 +17,18 @@ pub fn scratch(rest: &str) -> String {
 pub fn manifest(base: &str, rest: &str) -> String {
     format!("schema = 1\n[image]\nbase = \"{base}\"\n{rest}\n")
 }
+
+/// One table of the manifest; `'` stands for a double quote.
+fn table(name: &str, keys: &str) -> String {
+    format!("[[{name}]]\n{}\n", keys.replace('\'', "\"").replace("; ", "\n"))
+}
+
+/// Several tables.
+pub fn tables(all: &[(&str, &str)]) -> String {
+    all.iter().map(|(name, keys)| table(name, keys)).collect()
+}
+
+/// A project on `scratch` with these tables.
+pub fn on_scratch(all: &[(&str, &str)]) -> Project {
+    Project::of(&scratch(&tables(all)))
+}
