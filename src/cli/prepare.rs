@@ -10,7 +10,7 @@ use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
-use crate::plan::{ImagePlan, Plan};
+use crate::plan::{Base, ImagePlan, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
@@ -54,8 +54,11 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
     for (reference, place) in &manifest.unpinned {
         report.add(unpinned(session, reference, place).await);
     }
-    let mut report = report.pass()?;
     let plan = Plan::new(&manifest);
+    if report.errors().next().is_some() {
+        conflicts(&plan, &found, &mut report);
+    }
+    let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
     let mut placed = Vec::new();
     for ((image, base), found) in plan.images.iter().zip(&bases).zip(&found) {
@@ -64,6 +67,16 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
     let report = report.pass()?;
     plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     Ok(Prepared { plan, bases, placed, report })
+}
+
+/// The conflicts of entries with each other, which need no base: they are told together with all other mistakes.
+fn conflicts(plan: &Plan, found: &[Vec<Found>], report: &mut Report) {
+    for (image, found) in plan.images.iter().zip(found) {
+        let mut own = Report::default();
+        layer::place(image, found, &FileIndex::empty(), "", &mut own);
+        let conflicts = own.all().iter().filter(|finding| finding.code == "conflict");
+        conflicts.for_each(|finding| report.add(finding.clone()));
+    }
 }
 
 fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
@@ -118,16 +131,25 @@ async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Bas
                 let all: Vec<String> = plan.images.iter().map(|image| image.platform.to_string()).collect();
                 let (has, all) = (base.image.platform(), all.join(", "));
                 let error = Error::usage(format!("the base is one image, for {has}, where {all} are asked for"));
-                return Err(at(source::with_index(&session.ctx, reference, error).await, place));
+                let error = error.hint("several platforms need the digest of an index, which holds an image for each");
+                return Err(at(with_index(session, reference, error).await, place));
             }
             Ok(base) => bases.push(Arc::new(base)),
             Err(error) if several && error.kind() == Kind::Usage => {
-                return Err(at(source::with_index(&session.ctx, reference, error).await, place));
+                return Err(at(with_index(session, reference, error).await, place));
             }
             Err(error) => return Err(at(error, place)),
         }
     }
     Ok(bases)
+}
+
+/// The same error with the digest of the index that was probably meant, if that is known soon.
+async fn with_index(session: &Session<'_>, reference: &Base, error: Error) -> Error {
+    match tokio::time::timeout(FOR_A_HINT, source::index_of(&session.ctx, reference)).await {
+        Ok(Some(index)) => error.hint(format!("write the digest of its index: `{index}`")),
+        _ => error,
+    }
 }
 
 /// Whether all platforms stand on one digest.

@@ -25,7 +25,7 @@ pub mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Base, base, with_index};
+pub use base::{Base, base, index_of};
 pub use blob::fetch;
 pub use files::files;
 pub use index::{FileIndex, Kind, Node};

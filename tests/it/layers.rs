@@ -98,7 +98,11 @@ fn lay_05_the_base_is_replaced_only_where_it_is_said() {
     ];
     for (name, keys, line) in each {
         let one = on_debian(Project::new(), &[(name, keys)]);
-        if !keys.contains("/bin") {
+        if ["/tmp", "/var/www"].iter().any(|stays| keys.contains(stays)) {
+            let done = one.run(["build", "-o", "oci:unchanged"]).success();
+            assert!(done.stderr.contains("warning[base-directory]"), "{}", done.stderr);
+            assert_eq!(one.layout("unchanged").image().listing(), [""; 0], "the base's directory stays as it is");
+        } else if !keys.contains("/bin") {
             let failed = one.run(["check"]).fails(2);
             assert!(failed.stderr.contains("error[base-conflict]"), "{}", failed.stderr);
         }

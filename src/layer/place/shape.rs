@@ -1,7 +1,7 @@
 //! Stage 6: the shape of the trees together: nothing stands below a file, parents are there, whiteouts hide what is not written
 //! again. Entries with layers in, the same and their parents out. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DIR_MODE, Own, folded};
 use crate::error::{Finding, Report, printable};
@@ -26,6 +26,7 @@ pub fn shape(
 
 /// Refuses entries below something that is no directory.
 fn below_files(own: &Own, items: &[Item], report: &mut Report) {
+    let mut told = BTreeSet::new();
     for (path, (_, entry)) in own {
         let Some((above, (_, blocking))) = above(path).find_map(|above| Some((above, own.get(above)?))) else {
             continue;
@@ -37,6 +38,10 @@ fn below_files(own: &Own, items: &[Item], report: &mut Report) {
             }
             Body::File(_) => format!("`/{}` is a file", printable(above)),
         };
+        // Of the many files of a copied directory, the first says it for all.
+        if !told.insert((entry.item, blocking.item)) {
+            continue;
+        }
         report.add(
             Finding::error("conflict", format!("`/{}` lies below something that is no directory", printable(path)))
                 .at(&items[entry.item as usize].place, "here")
