@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
-use super::blobs::{Blob, all};
+use super::blobs::{Blob, all, checked};
 use super::layout::{LAYOUT, index};
 use super::{Cargo, local_names, temporary};
 use crate::ctx::Ctx;
@@ -83,7 +83,7 @@ async fn file(ctx: &Ctx, cargo: &Cargo<'_>, name: String, blob: &Blob) -> Result
     if let Some(bytes) = &blob.bytes {
         return Ok(File::of(&name, bytes));
     }
-    let bytes = cargo.blobs.open(ctx, &blob.descriptor).await?;
+    let bytes = checked(cargo.blobs.open(ctx, &blob.descriptor).await?, &blob.descriptor);
     Ok(File { name, size: blob.descriptor.size, bytes: Box::new(bytes) })
 }
 

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Read};
 use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -59,6 +62,33 @@ impl Blobs {
     }
 }
 
+/// A reader that fails at the end unless it gave exactly the descriptor's bytes: a disk may change them after they were verified.
+pub struct Checked<R> {
+    inner: R,
+    descriptor: Descriptor,
+    hasher: Sha256,
+    read: u64,
+}
+
+/// Wraps a reader of the descriptor's bytes.
+pub fn checked<R: Read>(inner: R, descriptor: &Descriptor) -> Checked<R> {
+    Checked { inner, descriptor: descriptor.clone(), hasher: Sha256::new(), read: 0 }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.read += count as u64;
+        let Descriptor { digest, size, .. } = &self.descriptor;
+        let whole = || self.read == *size && Digest::finish(self.hasher.clone()) == *digest;
+        if self.read > *size || count == 0 && !buffer.is_empty() && !whole() {
+            return Err(io::Error::other(format!("the stored blob {digest} changed while it was read")));
+        }
+        Ok(count)
+    }
+}
+
 /// Every blob of an artifact once, children before parents: layers, configs, then manifests, then the index.
 pub fn all(artifact: &Artifact) -> Vec<Blob> {
     let mut blobs: Vec<Blob> = Vec::new();
@@ -77,4 +107,19 @@ pub fn all(artifact: &Artifact) -> Vec<Blob> {
         add(&descriptor, Some(&bytes));
     }
     blobs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_bytes_than_named_are_noticed() {
+        let descriptor = Descriptor::of("x", b"hello");
+        let read = |bytes: &'static [u8]| io::copy(&mut checked(bytes, &descriptor), &mut io::sink());
+        assert_eq!(read(b"hello").unwrap(), 5);
+        for wrong in [&b"hell"[..], b"hellp", b"hello, world", b""] {
+            assert!(read(wrong).is_err());
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::blobs::all;
+use super::blobs::{all, checked};
 use super::{Cargo, temporary};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -108,7 +108,7 @@ fn digest(file: &mut File) -> std::io::Result<Digest> {
 }
 
 async fn copy(ctx: &Ctx, cargo: &Cargo<'_>, descriptor: &Descriptor, target: &Path) -> Result<()> {
-    let mut source = cargo.blobs.open(ctx, descriptor).await?;
+    let mut source = checked(cargo.blobs.open(ctx, descriptor).await?, descriptor);
     let target = target.to_path_buf();
     let copied = tokio::task::spawn_blocking(move || {
         let mut temporary = temporary::file(&target)?;

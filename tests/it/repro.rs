@@ -345,5 +345,9 @@ fn line_ends_of_the_checkout_do_not_count() {
     let text = scratch("[[file]]\ndest = \"/x\"\ncontent = \"\"\"\none\ntwo\n\"\"\"");
     let plain = Project::of(&text).digest();
     assert_eq!(Project::of(&text.replace('\n', "\r\n")).digest(), plain);
-    assert_ne!(Project::of(&text.replace("one\n", "one\\r\\n")).digest(), plain, "what is written as an escape is meant");
+    assert_ne!(
+        Project::of(&text.replace("one\n", "one\\r\\n")).digest(),
+        plain,
+        "what is written as an escape is meant"
+    );
 }
