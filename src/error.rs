@@ -339,12 +339,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// Most findings kept; a manifest with more is hopeless and the rest would only hide the first.
+    /// Most errors, and most other findings, that are kept; the rest would only hide the first.
     pub const MOST: usize = 200;
 
-    /// Adds a finding unless the same one is there or [`Report::MOST`] are.
+    /// Adds a finding unless the same one is there, or [`Report::MOST`] of its gravity are. Warnings never push out an error.
     pub fn add(&mut self, finding: Finding) {
-        if self.findings.len() < Self::MOST && !self.findings.contains(&finding) {
+        let error = finding.severity == Severity::Error;
+        let alike = self.findings.iter().filter(|known| (known.severity == Severity::Error) == error).count();
+        if alike < Self::MOST && !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
     }

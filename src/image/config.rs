@@ -83,13 +83,18 @@ fn name(pair: &str) -> &str {
 fn env(base: Vec<String>, edits: &BTreeMap<String, EnvEdit>) -> Vec<String> {
     let mut edits = edits.clone();
     let mut all: Vec<String> = Vec::new();
+    // Of a variable that the base names twice the last value counts; one that is edited then stands once.
+    let last: BTreeMap<String, String> = base
+        .iter()
+        .filter(|pair| edits.contains_key(name(pair)))
+        .map(|pair| (name(pair).to_string(), pair.split_once('=').map_or("", |(_, value)| value).to_string()))
+        .collect();
     for pair in base {
-        let edit = edits.remove(name(&pair));
-        let old = pair.split_once('=').map_or("", |(_, value)| value);
-        all.push(match edit {
-            None => pair,
-            Some(edit) => format!("{}={}", name(&pair), join(old, &edit)),
-        });
+        match (last.get(name(&pair)), edits.remove(name(&pair))) {
+            (None, _) => all.push(pair),
+            (Some(old), Some(edit)) => all.push(format!("{}={}", name(&pair), join(old, &edit))),
+            (Some(_), None) => {}
+        }
     }
     all.extend(edits.iter().map(|(name, edit)| format!("{name}={}", join("", edit))));
     all
@@ -128,7 +133,7 @@ mod tests {
             ("NEW".to_string(), EnvEdit::Append("x".into())),
             ("A".to_string(), EnvEdit::Append("z".into())),
         ]);
-        let base = ["PATH=/bin", "B=1=1", "KEEP", "A=y"].map(str::to_string).to_vec();
-        assert_eq!(env(base, &edits), ["PATH=/app/bin:/bin", "B=2", "KEEP", "A=y:z", "NEW=x"]);
+        let base = ["PATH=/sbin", "B=1=1", "KEEP", "A=y", "PATH=/bin", "KEEP=2"].map(str::to_string).to_vec();
+        assert_eq!(env(base, &edits), ["PATH=/app/bin:/bin", "B=2", "KEEP", "A=y:z", "KEEP=2", "NEW=x"]);
     }
 }

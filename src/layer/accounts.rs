@@ -24,7 +24,7 @@ pub struct NewFile {
     /// [`PASSWD`] or [`GROUP`].
     pub path: &'static str,
     /// The whole content.
-    pub content: String,
+    pub content: Vec<u8>,
     /// A place in the plan's items.
     pub item: u32,
 }
@@ -106,54 +106,103 @@ fn unknown<'a>(what: &str, name: &str, place: &Place, known: impl Iterator<Item 
     }
 }
 
-/// The account files that the items change; what contradicts the base is reported.
-pub fn files(index: &FileIndex, items: &[Item], report: &mut Report) -> Vec<NewFile> {
-    let mut passwd = String::new();
-    let mut group = String::new();
-    let (mut first_user, mut first_group) = (None, None);
-    let declared: Vec<u32> = items
-        .iter()
-        .filter_map(|item| if let What::Group { gid, .. } = &item.what { Some(*gid) } else { None })
-        .collect();
-    let mut made: Vec<u32> = Vec::new();
+/// The account files that the items change; what contradicts the base, or names nobody, is reported.
+pub fn files(index: &FileIndex, items: &[Item], accounts: &Accounts, report: &mut Report) -> Vec<NewFile> {
+    let mut new = New {
+        index,
+        items,
+        passwd: Vec::new(),
+        group: index.group_file().to_vec(),
+        made: Vec::new(),
+        first: (None, None),
+    };
     for (at, item) in items.iter().enumerate() {
-        let at = at as u32;
         match &item.what {
             What::User { name, uid, gid, home, shell, comment } => {
-                if fresh(
-                    "user",
-                    name,
-                    (*uid, Some(*gid)),
-                    index.user(name).map(|(uid, gid)| (uid, Some(gid))),
-                    item,
-                    report,
-                ) {
-                    passwd += &format!("{name}:x:{uid}:{gid}:{comment}:{home}:{shell}\n");
-                    first_user.get_or_insert(at);
+                let known = index.user(name).map(|(uid, gid)| (uid, Some(gid)));
+                if fresh("user", name, (*uid, Some(*gid)), known, item, report) {
+                    new.passwd.extend(format!("{name}:x:{uid}:{gid}:{comment}:{home}:{shell}\n").bytes());
+                    new.first.0.get_or_insert(at as u32);
                 }
-                let known = index.group_by_id(*gid).is_some() || declared.contains(gid) || made.contains(gid);
-                if !known && index.group(name).is_none() {
-                    group += &format!("{name}:x:{gid}:\n");
-                    made.push(*gid);
-                    first_group.get_or_insert(at);
-                }
+                new.main_group(at as u32, name, *gid);
             }
-            What::Group { name, gid, members }
-                if fresh("group", name, (*gid, None), index.group(name).map(|gid| (gid, None)), item, report) =>
-            {
-                group += &format!("{name}:x:{gid}:{}\n", members.join(","));
-                first_group.get_or_insert(at);
+            What::Group { name, gid, members } => {
+                for member in members.iter().filter(|member| !accounts.users.contains_key(*member)) {
+                    report.add(unknown("user", member, &item.place, accounts.users.keys().map(String::as_str)));
+                }
+                let known = index.group(name).map(|gid| (gid, None));
+                if fresh("group", name, (*gid, None), known, item, report) {
+                    new.line(at as u32, &format!("{name}:x:{gid}:{}\n", members.join(",")));
+                } else {
+                    new.join(at as u32, name, members);
+                }
             }
             _ => {}
         }
     }
-    let whole =
-        |old: &str, new: String| format!("{old}{}{new}", if old.is_empty() || old.ends_with('\n') { "" } else { "\n" });
+    let passwd = [index.passwd(), line_feed(index.passwd()), &new.passwd].concat();
     let files = [
-        first_user.map(|item| NewFile { path: PASSWD, content: whole(index.passwd(), passwd), item }),
-        first_group.map(|item| NewFile { path: GROUP, content: whole(index.group_file(), group), item }),
+        new.first.0.map(|item| NewFile { path: PASSWD, content: passwd, item }),
+        new.first.1.map(|item| NewFile { path: GROUP, content: new.group.clone(), item }),
     ];
     files.into_iter().flatten().collect()
+}
+
+/// The line feed that a file lacks at its end.
+fn line_feed(file: &[u8]) -> &'static [u8] {
+    if file.is_empty() || file.ends_with(b"\n") { b"" } else { b"\n" }
+}
+
+/// The account files in the making.
+struct New<'a> {
+    index: &'a FileIndex,
+    items: &'a [Item],
+    /// New lines only.
+    passwd: Vec<u8>,
+    /// The whole file.
+    group: Vec<u8>,
+    /// The numbers that got a group of a user's name.
+    made: Vec<u32>,
+    /// The first items that changed them.
+    first: (Option<u32>, Option<u32>),
+}
+
+impl New<'_> {
+    fn line(&mut self, at: u32, line: &str) {
+        self.group.extend(line_feed(&self.group));
+        self.group.extend(line.bytes());
+        self.first.1.get_or_insert(at);
+    }
+
+    /// A group of the user's name for a number that has none, unless that name is taken.
+    fn main_group(&mut self, at: u32, name: &str, gid: u32) {
+        let declared = |item: &Item| match &item.what {
+            What::Group { name: other, gid: number, .. } => other == name || *number == gid,
+            _ => false,
+        };
+        let taken = self.index.group_by_id(gid).is_some() || self.index.group(name).is_some();
+        if !taken && !self.items.iter().any(declared) && !self.made.contains(&gid) {
+            self.made.push(gid);
+            self.line(at, &format!("{name}:x:{gid}:\n"));
+        }
+    }
+
+    /// Adds members to the line of a group that the base has.
+    fn join(&mut self, at: u32, name: &str, members: &[String]) {
+        let start = format!("{name}:");
+        let mut lines: Vec<Vec<u8>> = self.group.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let Some(line) = lines.iter_mut().find(|line| line.starts_with(start.as_bytes())) else { return };
+        let text = String::from_utf8_lossy(line).into_owned();
+        let known: Vec<&str> =
+            text.split(':').nth(3).unwrap_or_default().split(',').filter(|name| !name.is_empty()).collect();
+        let mut comma = !known.is_empty();
+        for member in members.iter().filter(|member| !known.contains(&member.as_str())) {
+            line.extend(if comma { format!(",{member}") } else { member.clone() }.bytes());
+            comma = true;
+            self.first.1.get_or_insert(at);
+        }
+        self.group = lines.join(&b'\n');
+    }
 }
 
 /// Whether the account is new; one that the base has in just this way is not, one that it has in another way is an error.

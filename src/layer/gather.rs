@@ -1,13 +1,15 @@
 //! Stage 6: what the sources of a plan are on this machine. Items in, listings out; what is missing or cannot be copied goes
 //! into the report. Reads directories and file facts of the context, no content but templates and `.imageignore`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::walk::Walk;
+use self::walk::{Place as At, Walk};
+use rustix::fs::FileType;
+
 use super::ignore::{Globs, ImageIgnore};
 use super::read::seen;
 use super::tree::Seen;
@@ -33,7 +35,7 @@ pub enum Found {
     /// A rendered file.
     Text(Arc<[u8]>),
     /// A directory's contents: sorted by path.
-    Tree { root: Arc<Path>, entries: Arc<Vec<(String, Kind)>> },
+    Tree { root: Arc<Path>, entries: Arc<Vec<(Arc<str>, Kind)>> },
 }
 
 /// One thing in a copied directory.
@@ -53,7 +55,8 @@ pub fn gather(ctx: &Ctx, manifest: &Manifest, report: &mut Report) -> Result<Vec
     let context = fs::canonicalize(&manifest.context)
         .map_err(|cause| Error::io(format!("reading the context `{}`", manifest.context.display()), cause))?;
     let directory = fs::canonicalize(&manifest.directory).unwrap_or_else(|_| manifest.directory.clone());
-    let mut gather = Gather { ctx, directory, context, ignore, report, known: BTreeMap::new() };
+    let mut gather =
+        Gather { ctx, directory, context, ignore, report, known: BTreeMap::new(), warned: BTreeSet::new() };
     let mut all = Vec::new();
     for image in &manifest.images {
         let mut found = Vec::new();
@@ -94,6 +97,8 @@ struct Gather<'a> {
     ignore: ImageIgnore,
     report: &'a mut Report,
     known: BTreeMap<(PathBuf, Vec<String>, Vec<String>), Found>,
+    /// The sources that were warned about.
+    warned: BTreeSet<usize>,
 }
 
 impl Gather<'_> {
@@ -188,27 +193,24 @@ impl Gather<'_> {
     }
 
     fn file(&mut self, written: &str, source: &Source, path: PathBuf, facts: &Metadata) -> Found {
-        if let Some(kind) = special(facts) {
+        if let Some(kind) = special(FileType::from_raw_mode(facts.mode())) {
             self.report
                 .add(Finding::error("source", format!("`{}` is {kind}", printable(written))).at(&source.place, ""));
             return Found::Nothing;
         }
-        self.bits(written, source, facts);
+        self.bits(written, source, facts.mode());
         Found::File { path: path.into(), seen: seen(facts) }
     }
 
-    /// setuid and setgid are only ever made where a mode says so.
-    fn bits(&mut self, written: &str, source: &Source, facts: &Metadata) {
-        if facts.mode() & 0o6000 != 0 {
-            self.report.add(
-                Finding::warning(
-                    "host-mode",
-                    format!("`{}` is setuid or setgid here, and will not be", printable(written)),
-                )
-                .at(&source.place, "")
-                .help("host modes are never copied; declare it with `mode = \"4755\"` if it must be"),
-            );
+    /// setuid and setgid are only ever made where a mode says so. One warning for each source is enough.
+    fn bits(&mut self, written: &str, source: &Source, mode: u32) {
+        if mode & 0o6000 == 0 || !self.warned.insert(source.place.span.start) {
+            return;
         }
+        let message = format!("`{}` is setuid or setgid here, and will not be", printable(written));
+        let help =
+            "host modes are never copied; put the file in with an entry of its own and `mode = \"4755\"` if it must be";
+        self.report.add(Finding::warning("host-mode", message).at(&source.place, "").help(help));
     }
 
     fn template(&mut self, template: &Template) -> Result<Found> {
@@ -272,7 +274,10 @@ impl Gather<'_> {
             }
         };
         let mut walk = Walk { copy, globs, matched: vec![false; include.len()], entries: Vec::new() };
-        self.walk(&mut walk, &root, "", 0)?;
+        let handle = walk::open(rustix::fs::CWD, &root).map_err(|cause| {
+            Error::io(format!("reading the directory `{}`", printable(&copy.source.written)), cause)
+        })?;
+        self.walk(&mut walk, &At { handle, path: &root, below: "" }, 0)?;
         for ((glob, place), _) in copy.include.iter().zip(&walk.matched).filter(|(_, matched)| !**matched) {
             self.report.add(
                 Finding::error(
@@ -304,12 +309,11 @@ fn words(globs: &[(String, Place)]) -> Vec<String> {
 }
 
 /// The name of a kind of file that cannot be copied.
-fn special(facts: &Metadata) -> Option<&'static str> {
-    let kind = facts.file_type();
-    match () {
-        () if kind.is_fifo() => Some("a FIFO, which cannot be copied"),
-        () if kind.is_socket() => Some("a socket, which cannot be copied"),
-        () if kind.is_block_device() || kind.is_char_device() => Some("a device, which cannot be copied"),
-        () => None,
+fn special(kind: FileType) -> Option<&'static str> {
+    match kind {
+        FileType::Fifo => Some("a FIFO, which cannot be copied"),
+        FileType::Socket => Some("a socket, which cannot be copied"),
+        FileType::BlockDevice | FileType::CharacterDevice => Some("a device, which cannot be copied"),
+        _ => None,
     }
 }

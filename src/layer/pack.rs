@@ -130,7 +130,7 @@ fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> 
             Ok(mode)
         }
         Body::File(Content::Disk(disk)) => {
-            let mut source = read::open(disk.path(path), disk.seen).map_err(blame)?;
+            let mut source = read::open(disk.path(), disk.seen).map_err(blame)?;
             let mut count = source.fill(chunk).map_err(blame)?;
             let mode = begin(file_mode(entry.mode, chunk.get(..count).unwrap_or_default()), disk.seen.size, feed)?;
             while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {

@@ -7,11 +7,11 @@ use super::accounts::{self, Accounts};
 use super::gather::{self, Found};
 use super::tree::{Body, Content, Disk, Entry, Mode, Tree};
 use crate::error::{Finding, Report, printable};
-use crate::manifest::grammar::nearest;
 use crate::manifest::{Item, What};
 use crate::plan::ImagePlan;
 use crate::source::{FileIndex, Kind, Obstacle, Parent};
 
+mod remove;
 mod shape;
 
 /// The mode of directories that nobody declared, and of declared ones without a mode.
@@ -38,11 +38,15 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     for (at, layer) in image.layers.iter().enumerate() {
         layer.items.iter().for_each(|item| layers[*item as usize] = at as u32);
     }
+    let gone = remove::gone(&image.items, index);
+    let view = (!gone.is_empty()).then(|| index.without(&gone));
+    let (base, index) = (index, view.as_ref().unwrap_or(index));
     let accounts = Accounts::new(index, &image.items);
     let user = user(image, &accounts, base_user, report);
     let mut place = Place {
         items: &image.items,
         layers,
+        base,
         index,
         accounts,
         report,
@@ -53,7 +57,7 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     for (at, (item, found)) in image.items.iter().zip(found).enumerate() {
         place.item(at as u32, item, found);
     }
-    for file in accounts::files(index, &image.items, place.report) {
+    for file in accounts::files(index, &image.items, &place.accounts, place.report) {
         place.account_file(file);
     }
     let whiteouts = place.whiteouts();
@@ -98,6 +102,9 @@ pub(super) type Own = BTreeMap<String, (u32, Entry)>;
 struct Place<'a> {
     items: &'a [Item],
     layers: Vec<u32>,
+    /// All that the base has.
+    base: &'a FileIndex,
+    /// The same without what the items take away.
     index: &'a FileIndex,
     accounts: Accounts,
     report: &'a mut Report,
@@ -124,24 +131,24 @@ impl Place<'_> {
         let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
         let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
         match (&item.what, found) {
-            (What::Binary { capabilities, .. }, Found::File { path, seen }) => {
-                let Some(dest) = self.dest(item, path.file_name()) else { return };
-                let body = Body::File(Content::Disk(Disk { root: path.clone(), tail: 0, seen: *seen }));
+            (What::Binary { source, capabilities, .. }, Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item, source.path.file_name()) else { return };
+                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
                 self.put(at, &dest, Entry { capabilities: *capabilities, ..entry(body, fixed(PROGRAM_MODE)) });
             }
-            (What::Copy(_), Found::File { path, seen }) => {
-                let Some(dest) = self.dest(item, path.file_name()) else { return };
-                let body = Body::File(Content::Disk(Disk { root: path.clone(), tail: 0, seen: *seen }));
+            (What::Copy(copy), Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item, copy.source.path.file_name()) else { return };
+                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
                 self.put(at, &dest, entry(body, content));
             }
             (What::Copy(copy), Found::Tree { root, entries }) => {
                 for (path, kind) in entries.iter() {
-                    let dest = if item.dest.is_empty() { path.clone() } else { format!("{}/{path}", item.dest) };
+                    let dest = if item.dest.is_empty() { path.to_string() } else { format!("{}/{path}", item.dest) };
                     let (body, mode) = match kind {
                         gather::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
                         gather::Kind::Link(target) => (Body::Link(target.clone()), Mode::Fixed(LINK_MODE)),
                         gather::Kind::File(seen) => {
-                            let disk = Disk { root: root.clone(), tail: path.len() as u32, seen: *seen };
+                            let disk = Disk { root: root.clone(), below: Some(path.clone()), seen: *seen };
                             (Body::File(Content::Disk(disk)), content)
                         }
                     };
@@ -224,11 +231,19 @@ impl Place<'_> {
         self.report.add(
             Finding::error("base-conflict", format!("nothing can be put at `/{dest}`: {why}"))
                 .at(&item.place, "")
-                .help("choose another destination, or `[[remove]]` what is in the way"),
+                .help("choose another destination, or put a directory there: `[[dir]]` with `replace = true`"),
         );
     }
 
     fn put(&mut self, at: u32, dest: &str, entry: Entry) {
+        if let Some(part) = dest.split('/').find(|part| part.starts_with(".wh.")) {
+            let (dest, part) = (printable(dest), printable(part));
+            let message = format!("`/{dest}` would delete files of the base: `{part}` is the name of a whiteout");
+            let finding = Finding::error("path", message).at(&self.items[at as usize].place, "");
+            self.report
+                .add(finding.help("rename it, or leave it out with `exclude`; `[[remove]]` hides a path of the base"));
+            return;
+        }
         let Some(real) = self.real(at, dest) else { return };
         let item = &self.items[at as usize];
         if !self.suits_base(item, &real, &entry) {
@@ -265,7 +280,8 @@ impl Place<'_> {
     fn suits_base(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
         let Some(node) = self.index.get(real) else { return true };
         let (has, what) = match (&node.kind, &entry.body) {
-            (Kind::Directory, Body::Directory) if item.replace || item.table != "dir" => return item.replace,
+            (Kind::Directory, Body::Directory) if item.table != "dir" => return false,
+            (Kind::Directory, Body::Directory) if item.replace => return true,
             (Kind::Directory, Body::Directory) => return self.as_declared(item, real, entry),
             (Kind::File { .. }, Body::File(_) | Body::Link(_)) => return true,
             (Kind::Link(_), Body::Directory)
@@ -326,48 +342,9 @@ impl Place<'_> {
         let real = self.index.resolve(file.path).unwrap_or_else(|| file.path.to_string());
         let node = self.index.get(&real);
         let (mode, uid, gid) = node.map_or((PLAIN_MODE, 0, 0), |node| (node.mode, node.uid, node.gid));
-        let body = Body::File(Content::Inline(file.content.into_bytes().into()));
+        let body = Body::File(Content::Inline(file.content.into()));
         let entry = Entry { body, mode: Mode::Fixed(mode), uid, gid, capabilities: 0, item: file.item };
         self.put(file.item, &real, entry);
-    }
-
-    /// The whiteouts: the hidden path → its layer and entry.
-    fn whiteouts(&mut self) -> BTreeMap<String, (u32, Entry)> {
-        let mut whiteouts = BTreeMap::new();
-        for (at, item) in self.items.iter().enumerate().filter(|(_, item)| matches!(item.what, What::Remove)) {
-            let Some(real) = self.real(at as u32, &item.dest) else { continue };
-            if self.index.get(&real).is_none() {
-                self.nothing_to_remove(item, &real);
-                continue;
-            }
-            let entry = Entry {
-                body: Body::Whiteout,
-                mode: Mode::Fixed(PLAIN_MODE),
-                uid: 0,
-                gid: 0,
-                capabilities: 0,
-                item: at as u32,
-            };
-            whiteouts.insert(real, (self.layers[at], entry));
-        }
-        whiteouts
-    }
-
-    fn nothing_to_remove(&mut self, item: &Item, real: &str) {
-        let (directory, name) = real.rsplit_once('/').unwrap_or(("", real));
-        let names: Vec<&str> =
-            self.index.children(directory).filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
-        let mut finding =
-            Finding::error("nothing-to-remove", format!("the base has nothing at `/{}`", printable(real)))
-                .at(&item.place, "");
-        finding = match nearest(name, names.into_iter()) {
-            Some(near) => {
-                let near = if directory.is_empty() { near.to_string() } else { format!("{directory}/{near}") };
-                finding.at(&item.place, format!("did you mean `/{}`?", printable(&near)))
-            }
-            None => finding.help("`[[remove]]` hides what the base has; leave this entry out"),
-        };
-        self.report.add(finding);
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
 use super::tree::Seen;
@@ -94,5 +94,16 @@ pub fn seen(facts: &Metadata) -> Seen {
         inode: (facts.dev(), facts.ino()),
         modified: (facts.mtime(), facts.mtime_nsec()),
         changed: (facts.ctime(), facts.ctime_nsec()),
+    }
+}
+
+/// The same facts from a `statat`.
+#[allow(clippy::unnecessary_cast, reason = "the fields have other types on other systems")]
+pub fn seen_at(facts: &Stat) -> Seen {
+    Seen {
+        size: facts.st_size as u64,
+        inode: (facts.st_dev as u64, facts.st_ino as u64),
+        modified: (facts.st_mtime as i64, facts.st_mtime_nsec as i64),
+        changed: (facts.st_ctime as i64, facts.st_ctime_nsec as i64),
     }
 }

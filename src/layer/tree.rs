@@ -62,8 +62,8 @@ impl Content {
 pub struct Disk {
     /// The file, or the directory that is copied.
     pub root: Arc<Path>,
-    /// How many bytes at the end of the entry's path are the path below `root`; 0 where `root` is the file itself.
-    pub tail: u32,
+    /// The path below `root`; `None` where `root` is the file itself.
+    pub below: Option<Arc<str>>,
     /// What `lstat` said.
     pub seen: Seen,
 }
@@ -82,11 +82,11 @@ pub struct Seen {
 }
 
 impl Disk {
-    /// The file's path on this machine; `path` is the entry's own in the tree.
-    pub fn path(&self, path: &str) -> PathBuf {
-        match self.tail {
-            0 => self.root.to_path_buf(),
-            tail => self.root.join(&path[path.len() - tail as usize..]),
+    /// The file's path on this machine.
+    pub fn path(&self) -> PathBuf {
+        match &self.below {
+            None => self.root.to_path_buf(),
+            Some(below) => self.root.join(&**below),
         }
     }
 }

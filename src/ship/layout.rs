@@ -10,6 +10,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::image::Artifact;
+use crate::oci::document::MOST_BYTES;
 use crate::oci::{Descriptor, Digest, Document, Index, json, media};
 
 /// The content of the file `oci-layout`.
@@ -59,6 +60,10 @@ fn existing(path: &Path) -> Result<Option<Index>> {
     if !path.join("oci-layout").exists() {
         let empty = fs::read_dir(path).map_err(failed)?.next().is_none();
         return if empty { Ok(None) } else { refuse("is a directory, but not an OCI layout") };
+    }
+    let facts = fs::symlink_metadata(path.join("index.json")).map_err(failed)?;
+    if !facts.is_file() || facts.len() > MOST_BYTES {
+        return refuse("has no usable `index.json`");
     }
     let bytes = fs::read(path.join("index.json")).map_err(failed)?;
     match Document::read(&bytes, None, &format!("`{}`", path.join("index.json").display())) {
@@ -132,8 +137,11 @@ pub fn index(artifact: &Artifact, old: Option<Index>) -> Index {
         annotations: Default::default(),
         rest: Default::default(),
     });
-    index.manifests.retain(|entry| entry.annotations.get(media::REF_NAME).is_some_and(|name| name != NAME));
     let mut entry = artifact.root.descriptor.clone();
+    index.manifests.retain(|old| match old.annotations.get(media::REF_NAME) {
+        Some(name) => name != NAME,
+        None => old.digest != entry.digest,
+    });
     entry.annotations.insert(media::REF_NAME.into(), NAME.into());
     if let [image] = artifact.images.as_slice() {
         entry.platform = Some((&image.platform).into());

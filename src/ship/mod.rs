@@ -48,6 +48,11 @@ impl FromStr for Destination {
     fn from_str(text: &str) -> Result<Destination> {
         let path = |rest: &str| match rest {
             "" => Err(Error::usage(format!("`{}` lacks a path", printable(text))).hint("as in `oci:DIRECTORY`")),
+            "-" => Err(Error::usage(format!(
+                "`{}` would write to stdout, which is for the result's name",
+                printable(text)
+            ))
+            .hint("name a file")),
             rest => Ok(PathBuf::from(rest)),
         };
         match text.split_once(':').unwrap_or((text, "")) {

@@ -4,13 +4,17 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
-/// What temporaries beside a target begin with; those of dead processes are swept.
-const MARK: &str = ".stillframe-";
+/// What temporaries beside a target begin with; so many letters and digits follow.
+const MARK: &str = ".stillframe-tmp-";
+const LETTERS: usize = 8;
+/// Temporaries of dead processes are swept once they are this old.
+const STALE: Duration = Duration::from_secs(600);
 
 /// A file that is being written beside its target.
 pub struct Temporary {
@@ -38,9 +42,7 @@ const TRIES: u32 = 64;
 
 /// A new temporary for `target`, whose directory must exist.
 pub fn file(target: &Path) -> Result<Temporary> {
-    if target.is_dir() {
-        return Err(Error::local(format!("`{}` is a directory", target.display())).hint("name a file"));
-    }
+    let target = &place(target)?;
     sweep(parent(target));
     let make = || {
         let made = builder(0o666).tempfile_in(parent(target))?;
@@ -48,6 +50,19 @@ pub fn file(target: &Path) -> Result<Temporary> {
         Ok((still_there(made.path(), made.as_file()), made))
     };
     Ok(Temporary { file: locked(make).map_err(|cause| Error::io(doing(target), cause))?, target: target.to_path_buf() })
+}
+
+/// Where a file really goes: behind a link, and never in the place of anything that is no plain file.
+fn place(target: &Path) -> Result<PathBuf> {
+    let real = fs::canonicalize(target).unwrap_or_else(|_| target.to_path_buf());
+    match fs::symlink_metadata(&real) {
+        Ok(facts) if !facts.is_file() => {
+            let what = if facts.is_dir() { "is a directory" } else { "is no plain file" };
+            Err(Error::local(format!("`{}` {what}", target.display()))
+                .hint("name a file; it is written beside its place and renamed"))
+        }
+        _ => Ok(real),
+    }
 }
 
 /// A new temporary directory beside `target`.
@@ -64,7 +79,7 @@ pub fn directory(target: &Path) -> Result<Directory> {
 
 fn builder(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(MARK).permissions(Permissions::from_mode(mode));
+    builder.prefix(MARK).rand_bytes(LETTERS).permissions(Permissions::from_mode(mode));
     builder
 }
 
@@ -100,10 +115,18 @@ impl Directory {
     }
 }
 
-/// Removes what killed processes left beside a target.
+/// Removes what killed processes left beside a target: of our name, ours, old, and locked by nobody.
 fn sweep(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(MARK) {
+        let name = entry.file_name();
+        let letters = name.to_str().and_then(|name| name.strip_prefix(MARK)).unwrap_or_default();
+        if letters.len() != LETTERS || !letters.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            continue;
+        }
+        let Ok(facts) = entry.metadata() else { continue };
+        let age = facts.modified().map(|at| SystemTime::now().duration_since(at));
+        let ours = facts.uid() == rustix::process::geteuid().as_raw();
+        if !ours || !matches!(age, Ok(Ok(age)) if age > STALE) {
             continue;
         }
         let path = entry.path();

@@ -46,8 +46,10 @@ pub struct Node {
 pub struct FileIndex {
     pub(super) root: Node,
     pub(super) nodes: BTreeMap<Name, Node>,
-    pub(super) passwd: String,
-    pub(super) group: String,
+    pub(super) passwd: Vec<u8>,
+    pub(super) group: Vec<u8>,
+    /// The same two as text, with stand-ins for what is no UTF-8.
+    pub(super) texts: (String, String),
     pub(super) os_release: Option<String>,
 }
 
@@ -57,8 +59,9 @@ impl FileIndex {
         FileIndex {
             root: Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer: 0 },
             nodes: BTreeMap::new(),
-            passwd: String::new(),
-            group: String::new(),
+            passwd: Vec::new(),
+            group: Vec::new(),
+            texts: (String::new(), String::new()),
             os_release: None,
         }
     }
@@ -71,6 +74,19 @@ impl FileIndex {
     /// Whether there is nothing but the root.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// The same files without these paths and all below them.
+    pub fn without(&self, paths: &[String]) -> FileIndex {
+        let mut rest = self.clone();
+        for path in paths {
+            rest.nodes.remove(path.as_bytes());
+            let (from, to) = below(path.as_bytes());
+            let range = (Bound::Included(&*from), Bound::Excluded(&*to));
+            let gone: Vec<Name> = rest.nodes.range::<[u8], _>(range).map(|(name, _)| name.clone()).collect();
+            gone.iter().for_each(|name| drop(rest.nodes.remove(name)));
+        }
+        rest
     }
 
     /// What stands at exactly this path; no link is followed. A `/` at either end is ignored, so `/` is the root.
@@ -151,44 +167,44 @@ impl FileIndex {
         })
     }
 
-    /// The whole of `etc/passwd`.
-    pub fn passwd(&self) -> &str {
+    /// The bytes of `etc/passwd`.
+    pub fn passwd(&self) -> &[u8] {
         &self.passwd
     }
 
-    /// The whole of `etc/group`.
-    pub fn group_file(&self) -> &str {
+    /// The bytes of `etc/group`.
+    pub fn group_file(&self) -> &[u8] {
         &self.group
     }
 
     /// The users of `etc/passwd`.
     pub fn users(&self) -> impl Iterator<Item = User<'_>> {
-        users::users(&self.passwd)
+        users::users(&self.texts.0)
     }
 
     /// The groups of `etc/group` with their numbers.
     pub fn groups(&self) -> impl Iterator<Item = (&str, u32)> {
-        users::groups(&self.group)
+        users::groups(&self.texts.1)
     }
 
     /// A user's number and group by name, as `etc/passwd` has it.
     pub fn user(&self, name: &str) -> Option<(u32, u32)> {
-        users::users(&self.passwd).find(|user| user.name == name).map(|user| (user.uid, user.gid))
+        users::users(&self.texts.0).find(|user| user.name == name).map(|user| (user.uid, user.gid))
     }
 
     /// A user's name and group by number, as `etc/passwd` has it.
     pub fn user_by_id(&self, uid: u32) -> Option<(&str, u32)> {
-        users::users(&self.passwd).find(|user| user.uid == uid).map(|user| (user.name, user.gid))
+        users::users(&self.texts.0).find(|user| user.uid == uid).map(|user| (user.name, user.gid))
     }
 
     /// A group's number by name, as `etc/group` has it.
     pub fn group(&self, name: &str) -> Option<u32> {
-        users::groups(&self.group).find(|group| group.0 == name).map(|group| group.1)
+        users::groups(&self.texts.1).find(|group| group.0 == name).map(|group| group.1)
     }
 
     /// A group's name by number, as `etc/group` has it.
     pub fn group_by_id(&self, gid: u32) -> Option<&str> {
-        users::groups(&self.group).find(|group| group.1 == gid).map(|group| group.0)
+        users::groups(&self.texts.1).find(|group| group.1 == gid).map(|group| group.0)
     }
 
     /// The value of a key of `os-release`, such as `ID` or `VERSION_ID`, without its quotes.

@@ -30,10 +30,13 @@ pub async fn fill(
 ) -> Result<FileIndex> {
     index.passwd = text(ctx, base, listings, &index, "etc/passwd", stop).await?.unwrap_or_default();
     index.group = text(ctx, base, listings, &index, "etc/group", stop).await?.unwrap_or_default();
-    index.os_release = match text(ctx, base, listings, &index, "etc/os-release", stop).await? {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    index.texts = (lossy(&index.passwd), lossy(&index.group));
+    let os_release = match text(ctx, base, listings, &index, "etc/os-release", stop).await? {
         None => text(ctx, base, listings, &index, "usr/lib/os-release", stop).await?,
         found => found,
     };
+    index.os_release = os_release.map(|bytes| lossy(&bytes));
     Ok(index)
 }
 
@@ -44,7 +47,7 @@ async fn text(
     index: &FileIndex,
     path: &str,
     stop: &Stop,
-) -> Result<Option<String>> {
+) -> Result<Option<Vec<u8>>> {
     let Ok(walked) = index.walk(path.as_bytes()) else { return Ok(None) };
     let Some(node) = index.at(&walked.path).filter(|_| walked.solid) else { return Ok(None) };
     let Kind::File { size } = node.kind else { return Ok(None) };
@@ -58,7 +61,7 @@ async fn text(
     for _ in 0..MOST_LINKED {
         let Some(listing) = listings.get(layer) else { break };
         if let Some(text) = listing.texts.get(path.as_slice()) {
-            return Ok(Some(String::from_utf8_lossy(text).into_owned()));
+            return Ok(Some(text.to_vec()));
         }
         if let Some(What::Lower(target)) = listing.items.get(path.as_slice()).map(|item| &item.what) {
             let holds = |layer: &usize| listings.get(*layer).is_some_and(|lower| lower.items.contains_key(target));
@@ -68,7 +71,7 @@ async fn text(
         }
         let Some((descriptor, _)) = base.layers().nth(layer) else { break };
         match outside(ctx, base, descriptor, &path, stop).await? {
-            Found::Text(text) => return Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+            Found::Text(text) => return Ok(Some(text)),
             Found::Same(target) => path = target,
             Found::Nothing => break,
         }

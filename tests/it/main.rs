@@ -10,6 +10,7 @@ mod examples;
 mod layers;
 mod outputs;
 mod registry;
+mod regressions;
 mod repro;
 mod store;
 mod support;

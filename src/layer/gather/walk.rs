@@ -1,13 +1,18 @@
 //! Stage 6: walks one copied directory. Its globs and the ignore file in, sorted-to-be entries out; what cannot be copied goes into
 //! the report. Reads directories and file facts, no content.
 
-use std::fs;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode as RawMode, OFlags, Stat};
 
 use super::{Gather, Kind, special};
 use crate::error::{Error, Finding, Result, printable};
 use crate::layer::ignore::Globs;
-use crate::layer::read::seen;
+use crate::layer::read::seen_at;
 use crate::manifest::Copy;
 
 /// Deepest directory below a copied one.
@@ -18,7 +23,7 @@ pub(super) struct Walk<'a> {
     pub(super) copy: &'a Copy,
     pub(super) globs: Globs,
     pub(super) matched: Vec<bool>,
-    pub(super) entries: Vec<(String, Kind)>,
+    pub(super) entries: Vec<(Arc<str>, Kind)>,
 }
 
 impl Walk<'_> {
@@ -51,103 +56,121 @@ fn stays_inside(path: &str, target: &str) -> bool {
     true
 }
 
+/// A directory of the walk: held open, so that nobody can put another one in its place while it is read.
+pub(super) struct Place<'a> {
+    /// The open directory.
+    pub(super) handle: OwnedFd,
+    /// Where it was found, for messages and the ignore file.
+    pub(super) path: &'a Path,
+    /// Its path below the copied one, empty for that itself.
+    pub(super) below: &'a str,
+}
+
+/// Opens a directory without following a link.
+pub(super) fn open(at: BorrowedFd<'_>, name: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(at, name, flags, RawMode::empty())?)
+}
+
+/// The names in a directory in the order of their bytes, without `.` and `..`.
+fn names(handle: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(handle)? {
+        let name = entry?.file_name().to_owned();
+        if ![c".", c".."].contains(&name.as_c_str()) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 impl Gather<'_> {
     /// Adds what is wanted in and below a directory.
-    pub(super) fn walk(&mut self, walk: &mut Walk<'_>, directory: &Path, below: &str, depth: usize) -> Result<()> {
+    pub(super) fn walk(&mut self, walk: &mut Walk<'_>, place: &Place<'_>, depth: usize) -> Result<()> {
         self.ctx.cancel.check()?;
-        let failed =
-            |cause| Error::io(format!("reading the directory `{}`", printable(&directory.to_string_lossy())), cause);
+        let directory = printable(&place.path.to_string_lossy());
+        let failed = |cause| Error::io(format!("reading the directory `{directory}`"), cause);
         if depth > DEEPEST {
-            return Err(Error::usage(format!(
-                "`{}` is nested deeper than {DEEPEST} directories",
-                printable(&directory.to_string_lossy())
-            )));
+            return Err(Error::usage(format!("`{directory}` is nested deeper than {DEEPEST} directories")));
         }
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let Some(name) = entry.file_name().to_str().map(str::to_string) else {
-                let finding = Finding::error("name", format!("the name of {:?} is not UTF-8", entry.path()));
-                self.report.add(
-                    finding
-                        .at(&walk.copy.source.place, "copied from here")
-                        .help("rename it, or leave it out with `exclude`"),
-                );
+        for name in names(&place.handle).map_err(failed)? {
+            let Ok(name) = name.to_str() else {
+                let finding = Finding::error("name", format!("the name {name:?} in `{directory}` is not UTF-8"));
+                let finding = finding.at(&walk.copy.source.place, "copied from here");
+                self.report.add(finding.help("rename it, or leave it out with `exclude`"));
                 continue;
             };
-            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-            let kind = entry.file_type().map_err(failed)?;
-            if walk.globs.excludes(&path, kind.is_dir()) {
+            let path = if place.below.is_empty() { name.to_string() } else { format!("{}/{name}", place.below) };
+            let facts = rustix::fs::statat(&place.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|cause| failed(cause.into()))?;
+            let is_directory = FileType::from_raw_mode(facts.st_mode) == FileType::Directory;
+            if walk.globs.excludes(&path, is_directory) {
                 continue;
             }
-            let ignored = match entry.path().strip_prefix(&self.directory).ok().and_then(Path::to_str) {
-                Some(path) => self.ignore.excludes(path),
-                None => false,
-            };
-            if ignored && !(kind.is_dir() && self.ignore.takes_back()) {
+            let full = place.path.join(name);
+            let ignored = self.ignores(&full, &path);
+            if ignored && !(is_directory && self.ignore.takes_back()) {
                 continue;
             }
-            if kind.is_dir() {
-                self.directory(walk, &entry.path(), &path, ignored, depth)?;
+            if is_directory {
+                let handle = open(place.handle.as_fd(), Path::new(name)).map_err(failed)?;
+                self.directory(walk, &Place { handle, path: &full, below: &path }, ignored, depth)?;
             } else if walk.wants(&path, false) {
-                self.leaf(walk, &entry.path(), path)?;
+                self.leaf(walk, place, name, path, &facts)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether the ignore file leaves this out; its patterns are relative to the manifest's directory, and for a source outside
+    /// of that to the source.
+    fn ignores(&self, full: &Path, path: &str) -> bool {
+        match full.strip_prefix(&self.directory).map(Path::to_str) {
+            Ok(Some(path)) => self.ignore.excludes(path),
+            _ => self.ignore.excludes(path),
+        }
     }
 
     /// A directory is copied if it is wanted itself or something in it is.
-    fn directory(
-        &mut self,
-        walk: &mut Walk<'_>,
-        directory: &Path,
-        path: &str,
-        ignored: bool,
-        depth: usize,
-    ) -> Result<()> {
+    fn directory(&mut self, walk: &mut Walk<'_>, place: &Place<'_>, ignored: bool, depth: usize) -> Result<()> {
         let before = walk.entries.len();
-        let wanted = !ignored && walk.wants(path, true);
-        self.walk(walk, directory, path, depth + 1)?;
+        let wanted = !ignored && walk.wants(place.below, true);
+        self.walk(walk, place, depth + 1)?;
         if wanted || walk.entries.len() > before {
-            walk.entries.push((path.to_string(), Kind::Directory));
+            walk.entries.push((place.below.into(), Kind::Directory));
         }
         Ok(())
     }
 
-    fn leaf(&mut self, walk: &mut Walk<'_>, file: &Path, path: String) -> Result<()> {
+    fn leaf(&mut self, walk: &mut Walk<'_>, within: &Place<'_>, name: &str, path: String, facts: &Stat) -> Result<()> {
         let place = &walk.copy.source.place;
         let shown = printable(&format!("{}/{path}", walk.copy.source.written.trim_end_matches('/')));
-        let facts = fs::symlink_metadata(file).map_err(|cause| Error::io(format!("reading `{shown}`"), cause))?;
-        if path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh.")) {
-            let finding = Finding::error(
-                "path",
-                format!("`{shown}` would delete a file of the base: its name is that of a whiteout"),
-            );
-            self.report.add(finding.at(place, "copied from here").help("rename it, or leave it out with `exclude`"));
-        } else if facts.is_symlink() {
-            let target = fs::read_link(file).map_err(|cause| Error::io(format!("reading `{shown}`"), cause))?;
+        let kind = FileType::from_raw_mode(facts.st_mode);
+        if kind == FileType::Symlink {
+            let target = rustix::fs::readlinkat(&within.handle, name, Vec::new())
+                .map_err(|cause| Error::io(format!("reading `{shown}`"), cause.into()))?;
             match target.to_str() {
-                Some(target) if stays_inside(&path, target) => {
-                    walk.entries.push((path, Kind::Link(target.to_string())))
+                Ok(target) if stays_inside(&path, target) => {
+                    walk.entries.push((path.into(), Kind::Link(target.to_string())));
                 }
-                _ => self.report.add(
-                    Finding::error(
-                        "link-outside",
-                        format!(
-                            "the link `{shown}` leads out of the tree, to `{}`",
-                            printable(&target.to_string_lossy())
+                _ => {
+                    let target = printable(&target.to_string_lossy());
+                    let message = format!("the link `{shown}` leads out of the tree, to `{target}`");
+                    self.report.add(
+                        Finding::error("link-outside", message).at(place, "copied from here").help(
+                            "leave it out with `exclude`, and declare it with `[[symlink]]` if the image needs it",
                         ),
-                    )
-                    .at(place, "copied from here")
-                    .help("leave it out with `exclude`, and declare it with `[[symlink]]` if the image needs it"),
-                ),
+                    );
+                }
             }
-        } else if let Some(kind) = special(&facts) {
+        } else if let Some(kind) = special(kind) {
             let finding = Finding::error("source", format!("`{shown}` is {kind}"));
             self.report.add(finding.at(place, "copied from here").help("leave it out with `exclude`"));
         } else {
             let source = walk.copy.source.clone();
-            self.bits(&shown, &source, &facts);
-            walk.entries.push((path, Kind::File(seen(&facts))));
+            self.bits(&shown, &source, facts.st_mode);
+            walk.entries.push((path.into(), Kind::File(seen_at(facts))));
         }
         Ok(())
     }

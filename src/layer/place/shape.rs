@@ -97,7 +97,7 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
             .chain(own.range(below.clone()..).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
         if let Some((_, other)) = written.into_iter().next() {
             let help = if own.contains_key(path) {
-                "leave `[[remove]]` out: a file that is written replaces the base's"
+                "leave `[[remove]]` out: a file that is written replaces the base's, and `[[dir]]` with `replace = true` a file or link"
             } else {
                 "remove single paths in the directory instead"
             };

@@ -55,7 +55,7 @@ pub fn link(target: &str) -> Entry {
 /// A file of this machine, as a listing would name it.
 pub fn disk(path: &Path) -> Entry {
     let seen = read::seen(&path.symlink_metadata().unwrap());
-    entry(Body::File(Content::Disk(Disk { root: Arc::from(path), tail: 0, seen })), 0o644)
+    entry(Body::File(Content::Disk(Disk { root: Arc::from(path), below: None, seen })), 0o644)
 }
 
 pub fn tree<const N: usize>(entries: [(&str, Entry); N]) -> Tree {

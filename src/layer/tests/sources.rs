@@ -33,15 +33,15 @@ fn a_file_is_packed_as_its_bytes() {
 }
 
 #[test]
-fn a_file_below_a_copied_directory_is_found_by_the_end_of_its_path() {
+fn a_file_below_a_copied_directory_is_found_wherever_it_goes() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("sub")).unwrap();
     let path = directory.path().join("sub/f");
     fs::write(&path, "#!/bin/sh\n").unwrap();
     let Entry { body: Body::File(Content::Disk(Disk { seen, .. })), .. } = disk(&path) else { panic!() };
-    let body = Body::File(Content::Disk(Disk { root: directory.path().into(), tail: 5, seen }));
+    let body = Body::File(Content::Disk(Disk { root: directory.path().into(), below: Some("sub/f".into()), seen }));
     let below = Entry { body, mode: Mode::ByContent, ..disk(&path) };
-    let (packed, bytes) = blob(&tree([("srv/sub/f", below)]), Compression::None);
+    let (packed, bytes) = blob(&tree([("other/name", below)]), Compression::None);
     assert_eq!((&bytes[512..522], packed.modes), (&b"#!/bin/sh\n"[..], vec![0o755]));
 }
 
