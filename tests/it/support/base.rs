@@ -158,10 +158,7 @@ impl Base {
 
     fn manifest(&self, project: &Project, path: &str, arch: &str) -> Value {
         let (media_type, config_type) = if self.docker {
-            (
-                "application/vnd.docker.distribution.manifest.v2+json",
-                "application/vnd.docker.container.image.v1+json",
-            )
+            ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.container.image.v1+json")
         } else {
             ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.config.v1+json")
         };

@@ -106,9 +106,8 @@ impl Layout {
     /// The image for a platform out of an index.
     pub fn image_for(&self, os: &str, architecture: &str) -> Image {
         let index = self.document(&self.root()["digest"]);
-        let wanted = |child: &&Value| {
-            child["platform"]["os"] == os && child["platform"]["architecture"] == architecture
-        };
+        let wanted =
+            |child: &&Value| child["platform"]["os"] == os && child["platform"]["architecture"] == architecture;
         self.read(&index["manifests"].as_array().unwrap().iter().find(wanted).unwrap()["digest"])
     }
 
@@ -122,7 +121,8 @@ impl Layout {
     fn layer(&self, descriptor: &Value) -> Layer {
         let blob = self.blob(&descriptor["digest"]);
         let media_type = descriptor["mediaType"].as_str().unwrap();
-        let compression = LAYERS.iter().find(|(known, _)| *known == media_type).unwrap_or_else(|| panic!("{media_type}")).1;
+        let compression =
+            LAYERS.iter().find(|(known, _)| *known == media_type).unwrap_or_else(|| panic!("{media_type}")).1;
         let mut tar = Vec::new();
         match compression {
             "gzip" => drop(flate2::read::MultiGzDecoder::new(blob.as_slice()).read_to_end(&mut tar).unwrap()),
@@ -138,7 +138,10 @@ impl Layout {
         let marker: Value = serde_json::from_slice(&fs::read(self.root.join("oci-layout")).unwrap()).unwrap();
         assert_eq!(marker, json!({"imageLayoutVersion": "1.0.0"}));
         for name in super::project::names(&self.root.join("blobs/sha256")) {
-            assert_eq!(digest(&fs::read(self.root.join("blobs/sha256").join(&name)).unwrap()), format!("sha256:{name}"));
+            assert_eq!(
+                digest(&fs::read(self.root.join("blobs/sha256").join(&name)).unwrap()),
+                format!("sha256:{name}")
+            );
         }
         let mut names = super::project::names(&self.root);
         names.retain(|name| !["blobs", "index.json", "oci-layout"].contains(&name.as_str()));
