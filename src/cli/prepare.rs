@@ -1,6 +1,7 @@
 //! Stage 10: the way from a manifest to an artifact that `check`, `plan`, `build` and `push` walk, each as far as it needs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::session::Session;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
@@ -13,6 +14,9 @@ use crate::plan::{ImagePlan, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
+
+/// How long a registry is asked for something that only helps to mend a mistake.
+const FOR_A_HINT: Duration = Duration::from_secs(5);
 
 /// A plan whose inputs were looked at: everything is in place, nothing is packed.
 pub struct Prepared {
@@ -78,7 +82,9 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
     let tag = reference.tag.clone().or_else(|| "latest".parse().ok());
     let asked = match &tag {
         Some(tag) if !session.options.offline => {
-            session.ctx.registries.head(&reference.repository, Which::Tag(tag)).await
+            let asked = session.ctx.registries.head(&reference.repository, Which::Tag(tag));
+            let late = || Err(Error::remote(format!("no answer within {} s", FOR_A_HINT.as_secs())));
+            tokio::time::timeout(FOR_A_HINT, asked).await.unwrap_or_else(|_| late())
         }
         _ => Ok(None),
     };

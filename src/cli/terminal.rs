@@ -122,7 +122,9 @@ impl Terminal {
                 }
                 self.lock(&self.0.notes).push(text);
             }
-            Event::Wait { why } if !self.0.quiet => self.say(&format!("waiting: {}", printable(&why))),
+            Event::Wait { why } if !self.0.quiet && (!self.json() || self.0.verbose > 0) => {
+                self.say(&format!("waiting: {}", printable(&why)))
+            }
             Event::Detail { text } if self.0.verbose > 0 => self.say(&format!("  {}", printable(&text))),
             Event::Begin { what, total } => self.begin(what, total),
             Event::Step { what, done } => {

@@ -118,6 +118,7 @@ fn section(text: &mut String, title: &str, table: &Table) {
     *text += &format!("\n## {title}\n\n{}\n\n| key | takes | what it does |\n|---|---|---|\n", table.about);
     for key in table.keys {
         let name = if key.required { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
-        *text += &format!("| {name} | {} | {} |\n", key.kind.expects().replace('|', "\\|"), key.about.replace('|', "\\|"));
+        *text +=
+            &format!("| {name} | {} | {} |\n", key.kind.expects().replace('|', "\\|"), key.about.replace('|', "\\|"));
     }
 }

@@ -47,6 +47,7 @@ fn twice(example: &str) -> (Project, String) {
     let base = Base::debian();
     let digests = [(&one, "8"), (&two, "1")].map(|(project, jobs)| {
         let base = if example == "dynamic" { base.write(project, "base") } else { String::new() };
+        let base = base.trim_start_matches("oci:base@");
         let done = project.run(["--jobs", jobs, "build", "-o", "oci:out"]).env("BASE", base).success();
         project.layout("out");
         done.digest()

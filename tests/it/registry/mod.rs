@@ -1,0 +1,355 @@
+//! The fault registry: a real registry in this process, on a port of its own, that can be told to stumble, cut, stall and lie.
+
+mod http;
+mod model;
+mod pull;
+mod retry;
+mod stand;
+mod upload;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use stillframe::oci::{Descriptor, Digest, Registry as Name, Repository, media};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+pub use http::{How, Request, Response};
+pub use model::{Guard, Model, Shelf};
+
+/// What happens instead of, or to, the answers to some requests.
+pub struct On {
+    method: &'static str,
+    path: String,
+    skip: usize,
+    times: usize,
+    cut_body: Option<usize>,
+    keep_body: Option<usize>,
+    reply: Option<Response>,
+    edit: Option<Box<dyn Fn(&Request, Response) -> Response + Send>>,
+}
+
+/// Requests of a method (`*`: any) whose path and query contain a text: all of them, answered as usual.
+pub fn on(method: &'static str, path: impl Into<String>) -> On {
+    let path = path.into();
+    On { method, path, skip: 0, times: usize::MAX, cut_body: None, keep_body: None, reply: None, edit: None }
+}
+
+impl On {
+    /// Leaves the first ones alone.
+    pub fn skip(self, skip: usize) -> On {
+        On { skip, ..self }
+    }
+
+    /// Only so many of them.
+    pub fn times(self, times: usize) -> On {
+        On { times, ..self }
+    }
+
+    /// Answers with this and does nothing.
+    pub fn reply(self, response: Response) -> On {
+        On { reply: Some(response), ..self }
+    }
+
+    /// Answers with this status and does nothing.
+    pub fn status(self, status: u16) -> On {
+        self.reply(Response::error(status, "FAULT"))
+    }
+
+    /// Does the work and changes the answer.
+    pub fn edit(self, edit: impl Fn(&Request, Response) -> Response + Send + 'static) -> On {
+        On { edit: Some(Box::new(edit)), ..self }
+    }
+
+    /// Does the work and sends the answer in another way.
+    pub fn how(self, how: How) -> On {
+        self.edit(move |_, response| response.how(how.clone()))
+    }
+
+    /// Resets the connection after so many bytes of the request's body; they are kept in the session.
+    pub fn cut_body(self, count: usize) -> On {
+        On { cut_body: Some(count), ..self }
+    }
+
+    /// Does the work with the first bytes of the request's body only.
+    pub fn keep_body(self, count: usize) -> On {
+        On { keep_body: Some(count), ..self }
+    }
+}
+
+struct Shared {
+    model: Model,
+    rules: Vec<On>,
+    log: Vec<Request>,
+}
+
+/// A registry that runs. It ends with the test's runtime.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Mutex<Shared>>,
+    address: SocketAddr,
+}
+
+impl Registry {
+    /// A registry without faults on a port of its own.
+    pub async fn start() -> Registry {
+        Registry::listen("127.0.0.1:0", Model::new(), None).await
+    }
+
+    /// A registry behind TLS, reached as `localhost`.
+    pub async fn start_tls(acceptor: TlsAcceptor) -> Registry {
+        Registry::listen("127.0.0.1:0", Model { scheme: "https", ..Model::new() }, Some(acceptor)).await
+    }
+
+    /// A registry at an address.
+    pub async fn listen(address: &str, mut model: Model, acceptor: Option<TlsAcceptor>) -> Registry {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        model.name = match acceptor {
+            Some(_) => format!("localhost:{}", address.port()),
+            None => address.to_string(),
+        };
+        let shared = Arc::new(Mutex::new(Shared { model, rules: Vec::new(), log: Vec::new() }));
+        let registry = Registry { shared, address };
+        tokio::spawn(accept(registry.clone(), listener, acceptor));
+        registry
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Host and port as a user writes them.
+    pub fn name(&self) -> String {
+        self.lock().model.name.clone()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The scheme and host for redirects and realms.
+    pub fn url(&self) -> String {
+        let scheme = self.lock().model.scheme;
+        format!("{scheme}://{}", self.name())
+    }
+
+    pub fn registry(&self) -> Name {
+        self.name().parse().unwrap()
+    }
+
+    pub fn repository(&self, path: &str) -> Repository {
+        Repository { registry: self.registry(), path: path.to_string() }
+    }
+
+    /// Changes what the registry knows or how it is set up.
+    pub fn set(&self, change: impl FnOnce(&mut Model)) -> &Registry {
+        change(&mut self.lock().model);
+        self
+    }
+
+    /// Wants tokens; anybody may pull with one, `user` with `password` may do all.
+    pub fn bearer(&self, user: &str, password: &str) -> &Registry {
+        let (user, password) = (user.to_string(), password.to_string());
+        self.set(|model| model.guard = Guard::Bearer { realm: String::new(), user, password })
+    }
+
+    pub fn basic(&self, user: &str, password: &str) -> &Registry {
+        self.set(|model| model.guard = Guard::Basic(user.to_string(), password.to_string()))
+    }
+
+    /// Adds a fault; the first one that fits a request counts.
+    pub fn fault(&self, on: On) -> &Registry {
+        self.lock().rules.push(on);
+        self
+    }
+
+    pub fn heal(&self) {
+        self.lock().rules.clear();
+    }
+
+    /// Puts a blob there.
+    pub fn blob(&self, repository: &str, bytes: &[u8]) -> Descriptor {
+        let descriptor = Descriptor::of("application/octet-stream", bytes);
+        self.lock().model.shelf(repository).blobs.insert(descriptor.digest.to_string(), bytes.to_vec());
+        descriptor
+    }
+
+    /// Puts a manifest there, under a tag.
+    pub fn manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        let mut shared = self.lock();
+        let shelf = shared.model.shelf(repository);
+        shelf.manifests.insert(digest.to_string(), (media_type.to_string(), bytes.to_vec()));
+        shelf.tags.insert(tag.to_string(), digest.to_string());
+        digest
+    }
+
+    /// Puts a small image there, under a tag.
+    pub fn image(&self, repository: &str, tag: &str) -> Digest {
+        let config = self.blob(repository, b"{}");
+        let text = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"{}","digest":"{}","size":2}},"layers":[]}}"#,
+            media::MANIFEST,
+            media::CONFIG,
+            config.digest
+        );
+        self.manifest(repository, tag, media::MANIFEST, text.as_bytes())
+    }
+
+    /// What a repository holds.
+    pub fn shelf(&self, repository: &str) -> Shelf {
+        self.lock().model.shelf(repository).clone()
+    }
+
+    /// All requests so far.
+    pub fn log(&self) -> Vec<Request> {
+        self.lock().log.clone()
+    }
+
+    /// All requests so far in a few words, without the session's name and state.
+    pub fn told(&self) -> Vec<String> {
+        self.log().iter().map(|request| format!("{} {}", request.method, short(&request.path))).collect()
+    }
+
+    /// How many requests of this method contain this text.
+    pub fn count(&self, method: &str, path: &str) -> usize {
+        let fits = |request: &&Request| {
+            request.method == method && format!("{}?{}", request.path, request.query).contains(path)
+        };
+        self.log().iter().filter(fits).count()
+    }
+
+    pub fn forget(&self) {
+        self.lock().log.clear();
+    }
+
+    /// Makes all tokens useless.
+    pub fn revoke(&self) {
+        self.lock().model.tokens.clear();
+    }
+}
+
+/// A path without digests and session names.
+fn short(path: &str) -> String {
+    let part = |part: &str| match part {
+        _ if part.starts_with("sha256:") => "DIGEST".to_string(),
+        _ if part.starts_with("session-") => "SESSION".to_string(),
+        _ => part.to_string(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+async fn accept(registry: Registry, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { return };
+        let _ = stream.set_nodelay(true);
+        let (registry, acceptor) = (registry.clone(), acceptor.clone());
+        tokio::spawn(async move {
+            match acceptor {
+                None => connection(registry, stream).await,
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        connection(registry, stream).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn connection(registry: Registry, mut line: impl http::Line) {
+    let mut buffer = Vec::new();
+    while let Ok(Some(mut request)) = http::read_head(&mut line, &mut buffer).await {
+        let refused = registry.lock().model.too_large(&request);
+        let rule = registry.rule(&request);
+        if let Some(refused) = refused {
+            registry.lock().log.push(request);
+            let _ = http::write(&mut line, &refused.header("Connection", "close"), false).await;
+            return;
+        }
+        if http::read_body(&mut line, &mut buffer, &mut request, rule.cut_body).await.is_err() {
+            return;
+        }
+        if rule.cut_body.is_some() {
+            registry.stumble(request);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            line.reset();
+            return;
+        }
+        let response = registry.work(request.clone(), rule);
+        let head_only = request.method == "HEAD";
+        match http::write(&mut line, &response, head_only).await {
+            Ok(true) if response.get("connection").is_none() => {}
+            _ => return,
+        }
+    }
+}
+
+/// What the rules say about one request.
+struct Rule {
+    index: Option<usize>,
+    cut_body: Option<usize>,
+    keep_body: Option<usize>,
+    reply: Option<Response>,
+}
+
+impl Registry {
+    fn rule(&self, request: &Request) -> Rule {
+        let mut shared = self.lock();
+        let target = format!("{}?{}", request.path, request.query);
+        for (index, on) in shared.rules.iter_mut().enumerate() {
+            if (on.method != "*" && on.method != request.method) || !target.contains(&on.path) || on.times == 0 {
+                continue;
+            }
+            if on.skip > 0 {
+                on.skip -= 1;
+                continue;
+            }
+            on.times = on.times.saturating_sub(usize::from(on.times != usize::MAX));
+            let (cut_body, keep_body) = (on.cut_body, on.keep_body);
+            return Rule { index: Some(index), cut_body, keep_body, reply: on.reply.clone() };
+        }
+        Rule { index: None, cut_body: None, keep_body: None, reply: None }
+    }
+
+    fn work(&self, mut request: Request, rule: Rule) -> Response {
+        let mut shared = self.lock();
+        shared.log.push(request.clone());
+        if let Some(count) = rule.keep_body {
+            request.body.truncate(count);
+        }
+        let response = match rule.reply {
+            Some(response) => response,
+            None => shared.model.answer(&request),
+        };
+        match rule.index.and_then(|index| shared.rules.get(index)).and_then(|on| on.edit.as_ref()) {
+            Some(edit) => edit(&request, response),
+            None => response,
+        }
+    }
+
+    /// A request that broke off in its body: what came is in the session.
+    fn stumble(&self, request: Request) {
+        let mut shared = self.lock();
+        let session = request.path.rsplit('/').next().unwrap_or_default().to_string();
+        if let Some(bytes) = shared.model.uploads.get_mut(&session) {
+            bytes.extend_from_slice(&request.body);
+        }
+        shared.log.push(request);
+    }
+}
+
+/// A connection that was accepted and is never answered.
+pub async fn mute() -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let handle = tokio::spawn(async move {
+        let mut kept: Vec<TcpStream> = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+        }
+    });
+    (address, handle)
+}
