@@ -19,6 +19,7 @@ pub mod credentials;
 mod failure;
 mod hosts;
 mod manifests;
+mod mount;
 mod origin;
 mod referrers;
 mod retry;

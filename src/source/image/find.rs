@@ -24,10 +24,6 @@ const FULL_NAME: &str = "io.containerd.image.name";
 struct Description {
     root: Descriptor,
     #[serde(default)]
-    names: Vec<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
     references: Vec<String>,
 }
 
@@ -71,13 +67,13 @@ async fn registry(ctx: &Ctx, reference: &Reference) -> Result<Image> {
 async fn layout(ctx: &Ctx, spot: &Spot, base: fn(plan::Local) -> plan::Base) -> Result<Image> {
     let index = index(spot, base).await?;
     let entry = choose(&index, spot)?;
-    let names = entry.iter().flat_map(|entry| entry.annotations.get(FULL_NAME)).filter_map(|name| name.parse().ok());
-    let names = names.collect();
     let digest = match (&entry, spot.digest) {
         (Some(entry), _) => entry.digest,
         (None, Some(digest)) => digest,
         (None, None) => return Err(Error::bug("an image of a layout was chosen without a digest")),
     };
+    let same = index.manifests.iter().filter(|entry| entry.digest == digest);
+    let names = same.filter_map(|entry| entry.annotations.get(FULL_NAME)?.parse().ok()).collect();
     let origin = Origin::Base(base(at(spot, digest)));
     // The entry of a layout's index describes the root; a digest alone does not.
     let entry = entry.map(|entry| Descriptor::new(&entry.media_type, entry.digest, entry.size));
@@ -170,14 +166,7 @@ async fn store(ctx: &Ctx, kept: &Kept) -> Result<Image> {
 impl Description {
     /// All names in full.
     fn all(&self) -> Vec<Reference> {
-        if !self.references.is_empty() {
-            return self.references.iter().filter_map(|text| text.parse().ok()).collect();
-        }
-        let tagged = |name: &String| {
-            let tags = self.tags.iter().map(move |tag| format!("{name}:{tag}"));
-            if self.tags.is_empty() { vec![name.clone()] } else { tags.collect() }
-        };
-        self.names.iter().flat_map(tagged).filter_map(|text| text.parse().ok()).collect()
+        self.references.iter().filter_map(|text| text.parse().ok()).collect()
     }
 }
 
