@@ -14,7 +14,8 @@ mod push;
 mod temporary;
 
 pub use blobs::{Blob, Blobs, all};
-pub use carry::{Carried, carry, open_all};
+pub use carry::{Carried, Carry, carry, open_all};
+pub use engine::sockets;
 pub use goal::Goal;
 pub use push::{Freight, Pushed, Target, set};
 

@@ -30,7 +30,7 @@ mod tests;
 pub use base::{Base, base, with_index};
 pub use blob::fetch;
 pub use files::files;
-pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open};
+pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
 pub use index::{FileIndex, Kind, Node};
 pub use place::{Kept, Place, Spot};
 pub use walk::{Obstacle, Parent};

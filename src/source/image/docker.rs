@@ -53,25 +53,40 @@ struct Archive<'a> {
     cancel: &'a Cancel,
 }
 
+/// What chooses an image by its place in `manifest.json`, from 0; no name can begin so.
+pub const AT: &str = "@";
+
+/// What kind of archive a file is.
+pub enum Names {
+    /// That of an OCI layout.
+    Layout,
+    /// One of `docker save`, with so many images.
+    Images(usize),
+}
+
+/// Looks what kind of archive a file is. One that is both counts as a layout, which keeps digests.
+pub fn names(store: &Store, path: &Path, cancel: &Cancel) -> Result<Names> {
+    let archive = open(store, path, cancel)?;
+    if archive.files.contains_key(b"oci-layout".as_slice()) && archive.files.contains_key(b"index.json".as_slice()) {
+        return Ok(Names::Layout);
+    }
+    archive.list(path).map(|all| Names::Images(all.len()))
+}
+
 /// Takes one image of an archive into the store.
 pub fn take(store: &Store, path: &Path, name: Option<&str>, cancel: &Cancel) -> Result<Taken> {
+    let archive = open(store, path, cancel)?;
+    let all = archive.list(path)?;
+    archive.image(choose(&all, name, &archive.name)?)
+}
+
+fn open<'a>(store: &'a Store, path: &Path, cancel: &'a Cancel) -> Result<Archive<'a>> {
     let shown = format!("docker-archive:{}", path.display());
     let failed = |cause| Error::io(format!("reading `{shown}`"), cause);
     let file = File::open(path).map_err(failed)?;
     let mut file = plain(store, file, &shown, cancel)?;
     let files = local::headers(&mut file).map_err(failed)?;
-    let archive = Archive { file, files, name: shown.clone(), store, cancel };
-    let Some(bytes) = archive.small("manifest.json")? else {
-        return Err(Error::usage(format!("`{shown}` has no `manifest.json`, so `docker save` did not write it"))
-            .hint(format!("if it is an OCI layout, name it `oci-archive:{}`", path.display())));
-    };
-    let all: Vec<Listed> = serde_json::from_slice(&bytes).map_err(|cause| {
-        Error::usage(format!("the `manifest.json` of `{shown}` is not what it should be")).because(cause)
-    })?;
-    if all.len() > MOST_IMAGES {
-        return Err(Error::usage(format!("`{shown}` has {} images, the limit is {MOST_IMAGES}", all.len())));
-    }
-    archive.image(choose(&all, name, &shown)?)
+    Ok(Archive { file, files, name: shown, store, cancel })
 }
 
 /// The archive as a plain tar; a compressed one is unpacked into a nameless file of the store.
@@ -111,6 +126,10 @@ fn pour(input: &mut dyn Read, target: &mut dyn Write, cancel: &Cancel) -> io::Re
 }
 
 fn choose<'a>(all: &'a [Listed], name: Option<&str>, shown: &str) -> Result<&'a Listed> {
+    let at = name.and_then(|name| name.strip_prefix(AT)).and_then(|at| at.parse::<usize>().ok());
+    if let Some(one) = at.and_then(|at| all.get(at)) {
+        return Ok(one);
+    }
     let names = |one: &Listed| one.repo_tags.clone().unwrap_or_default();
     let same = |text: &String| {
         let read = |text: &str| text.parse::<Reference>().ok();
@@ -129,6 +148,21 @@ fn choose<'a>(all: &'a [Listed], name: Option<&str>, shown: &str) -> Result<&'a 
 }
 
 impl Archive<'_> {
+    fn list(&self, path: &Path) -> Result<Vec<Listed>> {
+        let shown = &self.name;
+        let Some(bytes) = self.small("manifest.json")? else {
+            return Err(Error::usage(format!("`{shown}` has no `manifest.json`, so `docker save` did not write it"))
+                .hint(format!("if it is an OCI layout, name it `oci-archive:{}`", path.display())));
+        };
+        let all: Vec<Listed> = serde_json::from_slice(&bytes).map_err(|cause| {
+            Error::usage(format!("the `manifest.json` of `{shown}` is not what it should be")).because(cause)
+        })?;
+        if all.len() > MOST_IMAGES {
+            return Err(Error::usage(format!("`{shown}` has {} images, the limit is {MOST_IMAGES}", all.len())));
+        }
+        Ok(all)
+    }
+
     fn image(&self, listed: &Listed) -> Result<Taken> {
         let config = self.small(&listed.config)?.ok_or_else(|| self.lacks(&listed.config))?;
         let image: oci::Image = json::read(&config, &format!("the config of `{}`", self.name))?;

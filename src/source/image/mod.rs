@@ -5,9 +5,11 @@ mod attached;
 mod docker;
 mod find;
 mod one;
+mod within;
 
 pub use attached::{Attached, attached};
 pub use find::open;
+pub use within::within;
 
 use std::collections::{BTreeMap, BTreeSet};
 
