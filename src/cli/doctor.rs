@@ -167,7 +167,13 @@ async fn host(session: &Session<'_>, registry: &Registry, path: &str) -> Result<
         }
         Err(error) => {
             session.ctx.cancel.check()?;
-            lines.push(Line::failed("ping", &error));
+            let line = Line::failed("ping", &error);
+            lines.push(match line.next.is_empty() {
+                true => {
+                    line.next("check the name and the port, and whether a proxy (`HTTPS_PROXY`) or a mirror is needed")
+                }
+                false => line,
+            });
             false
         }
     };

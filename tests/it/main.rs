@@ -3,6 +3,7 @@
 
 mod bad;
 mod cli;
+mod daily;
 mod docs;
 mod examples;
 mod layers;

@@ -103,7 +103,8 @@ fn choose(index: &Index, spot: &Spot) -> Result<Option<Descriptor>> {
     let fits = |entry: &&Descriptor| named(entry) && spot.digest.is_none_or(|digest| entry.digest == digest);
     let found: Vec<&Descriptor> = index.manifests.iter().filter(fits).collect();
     // What refers to an image is not what is meant by the layout's name alone.
-    let images: Vec<&&Descriptor> = found.iter().filter(|entry| name(entry).is_some()).collect();
+    let images: Vec<&&Descriptor> =
+        found.iter().filter(|entry| name(entry).is_some_and(|name| !name.starts_with("sha256-"))).collect();
     let list = || {
         let shown =
             |entry: &Descriptor| format!("`{}` ({})", name(entry).unwrap_or_default().escape_debug(), entry.digest);
