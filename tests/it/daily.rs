@@ -13,11 +13,35 @@ use crate::support::{Base, Project, dir, file};
 /// What must never be shown.
 const CANARY: &str = "canary-3f9c";
 
-/// A project with a layout of two platforms and an attestation.
+/// A project with a layout of two platforms, one of them in an index of its own, and an attestation.
 fn project() -> (Project, String) {
     let project = Project::new();
-    let reference = Base::of([dir("etc"), file("etc/motd", "hello\n")]).write_index(&project, "base");
-    let whole = reference.rsplit('@').next().unwrap().to_string();
+    let put = |media_type: &str, bytes: &[u8]| {
+        let digest = digest(bytes);
+        project.write(&format!("base/blobs/sha256/{}", &digest[7..]), bytes);
+        json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
+    };
+    let child = |text: &str, architecture: &str| {
+        let reference = Base::of([dir("etc"), file("etc/motd", text)]).write(&project, "base");
+        let digest = reference.rsplit('@').next().unwrap().to_string();
+        let size = fs::metadata(project.path(&format!("base/blobs/sha256/{}", &digest[7..]))).unwrap().len();
+        json!({"mediaType": media::MANIFEST, "digest": digest, "size": size,
+            "platform": {"os": "linux", "architecture": architecture}})
+    };
+    let index = |children: Value| {
+        let index = json!({"schemaVersion": 2, "mediaType": media::INDEX, "manifests": children});
+        put(media::INDEX, index.to_string().as_bytes())
+    };
+    let (amd64, arm64) = (child("amd64", "amd64"), child("arm64", "arm64"));
+    let config = put(media::CONFIG, b"{}");
+    let statement = put("application/vnd.in-toto+json", b"{\"predicate\":{}}");
+    let manifest = json!({"schemaVersion": 2, "mediaType": media::MANIFEST, "config": config, "layers": [statement]});
+    let mut attestation = put(media::MANIFEST, manifest.to_string().as_bytes());
+    attestation["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    attestation["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
+    let root = index(json!([amd64, index(json!([arm64])), attestation]));
+    project.write("base/index.json", json!({"schemaVersion": 2, "manifests": [root]}).to_string());
+    let whole = root["digest"].as_str().unwrap().to_string();
     (project, whole)
 }
 
