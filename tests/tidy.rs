@@ -23,6 +23,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "manifest/locate.rs",
             "manifest/read.rs",
             "layer/gather.rs",
+            "layer/gather/walk.rs",
             "layer/read.rs",
             "source/",
             "ship/",

@@ -10,7 +10,7 @@ use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
-use crate::plan::{ImagePlan, Plan};
+use crate::plan::{Base, ImagePlan, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
@@ -54,15 +54,29 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
     for (reference, place) in &manifest.unpinned {
         report.add(unpinned(session, reference, place).await);
     }
-    let mut report = report.pass()?;
     let plan = Plan::new(&manifest);
-    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    if report.errors().next().is_some() {
+        conflicts(&plan, &found, &mut report);
+    }
+    let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
     let mut placed = Vec::new();
     for ((image, base), found) in plan.images.iter().zip(&bases).zip(&found) {
         placed.push(place(session, image, base, found, &mut report).await?);
     }
-    Ok(Prepared { plan, bases, placed, report: report.pass()? })
+    let report = report.pass()?;
+    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    Ok(Prepared { plan, bases, placed, report })
+}
+
+/// The conflicts of entries with each other, which need no base: they are told together with all other mistakes.
+fn conflicts(plan: &Plan, found: &[Vec<Found>], report: &mut Report) {
+    for (image, found) in plan.images.iter().zip(found) {
+        let mut own = Report::default();
+        layer::place(image, found, &FileIndex::empty(), "", &mut own);
+        let conflicts = own.all().iter().filter(|finding| finding.code == "conflict");
+        conflicts.for_each(|finding| report.add(finding.clone()));
+    }
 }
 
 fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
@@ -114,17 +128,28 @@ async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Bas
             |base: &source::Base| base.named.is_some() && base.descriptor.as_ref().map(|it| it.digest) == base.named;
         match base {
             Ok(base) if several && single(&base) && same_base(plan) => {
-                let error = Error::usage(format!("the base `{reference}` is one image, for {}", base.image.platform()));
-                return Err(at(source::with_index(&session.ctx, reference, error).await, place));
+                let all: Vec<String> = plan.images.iter().map(|image| image.platform.to_string()).collect();
+                let (has, all) = (base.image.platform(), all.join(", "));
+                let error = Error::usage(format!("the base is one image, for {has}, where {all} are asked for"));
+                let error = error.hint("several platforms need the digest of an index, which holds an image for each");
+                return Err(at(with_index(session, reference, error).await, place));
             }
             Ok(base) => bases.push(Arc::new(base)),
             Err(error) if several && error.kind() == Kind::Usage => {
-                return Err(at(source::with_index(&session.ctx, reference, error).await, place));
+                return Err(at(with_index(session, reference, error).await, place));
             }
             Err(error) => return Err(at(error, place)),
         }
     }
     Ok(bases)
+}
+
+/// The same error with the digest of the index that was probably meant, if that is known soon.
+async fn with_index(session: &Session<'_>, reference: &Base, error: Error) -> Error {
+    match tokio::time::timeout(FOR_A_HINT, source::index_of(&session.ctx, reference)).await {
+        Ok(Some(index)) => error.hint(format!("write the digest of its index: `{index}`")),
+        _ => error,
+    }
 }
 
 /// Whether all platforms stand on one digest.
@@ -137,11 +162,11 @@ fn at(error: Error, place: &Place) -> Error {
     if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
         return error;
     }
-    let mut words = [error.message().to_string()].into_iter().chain(error.causes()).collect::<Vec<_>>();
-    if words.len() > 1 && words[0].starts_with("reading the base") {
-        words.remove(0); // the place says it
+    let mut messages: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
+    if messages.len() > 1 && error.message().starts_with("reading the base `") {
+        messages.remove(0); // the caret says which base
     }
-    let message = words.join(": ");
+    let message = messages.join(": ");
     let mut finding = Finding::error("base", message).kind(error.kind()).at(place, "");
     finding.help.extend(error.hints().iter().cloned());
     let mut report = Report::default();

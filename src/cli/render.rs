@@ -7,7 +7,9 @@ use crate::error::{Error, Finding, Place, Report, Severity, printable};
 
 /// Columns of the text; fixed, so that the output does not depend on a terminal's width.
 const WIDTH: usize = 120;
-/// Characters shown of a very long line.
+/// The byte order mark, which editors do not show.
+const MARK: char = '\u{feff}';
+/// Longest line in bytes of which an excerpt is shown.
 const LONGEST_LINE: usize = 2000;
 
 /// All findings for people, with excerpts and carets.
@@ -42,25 +44,48 @@ fn one(finding: &Finding, color: bool) -> String {
 }
 
 fn excerpt<'a>(place: &'a Place, label: &'a str, related: &[&'a (Place, String)]) -> Element<'a> {
-    let text = &place.text.text;
-    let short = text.lines().all(|line| line.len() <= LONGEST_LINE);
-    if !short {
+    let path = place.text.path.as_str();
+    let all = || [place].into_iter().chain(related.iter().map(|(place, _)| place));
+    if all().any(|place| longest_line(place) > LONGEST_LINE) {
         let (line, column) = place.line_column();
-        return annotate_snippets::Origin::path(place.text.path.as_str()).line(line).char_column(column).into();
+        return annotate_snippets::Origin::path(path).line(line).char_column(column).into();
     }
+    let text = without_passwords(&place.text.text);
+    let mark = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
     let annotation = |kind: AnnotationKind, place: &Place, label: &'a str| {
-        let annotation = kind.span(place.span.clone());
+        let at = |byte: usize| byte.saturating_sub(mark);
+        let annotation = kind.span(at(place.span.start)..at(place.span.end));
         if label.is_empty() { annotation } else { annotation.label(label) }
     };
-    let mut snippet = Snippet::source(text.as_str()).path(place.text.path.as_str()).annotation(annotation(
-        AnnotationKind::Primary,
-        place,
-        label,
-    ));
+    let primary = annotation(AnnotationKind::Primary, place, label);
+    let mut snippet = Snippet::source(text[mark..].to_string()).path(path).annotation(primary);
     for (place, label) in related {
         snippet = snippet.annotation(annotation(AnnotationKind::Context, place, label));
     }
     snippet.into()
+}
+
+/// The length of the longest line that an excerpt of this place shows: its own and the ones beside it.
+fn longest_line(place: &Place) -> usize {
+    let text = &place.text.text;
+    let before = text[..place.span.start].rmatch_indices('\n').nth(1).map_or(0, |(at, _)| at + 1);
+    let after = text[place.span.end..].match_indices('\n').nth(1).map_or(text.len(), |(at, _)| place.span.end + at);
+    text[before..after].lines().map(str::len).max().unwrap_or(0)
+}
+
+/// The text with a `*` for each byte of a password in a URL, so that all places stay where they are.
+fn without_passwords(text: &str) -> String {
+    let mut masked = text.to_string();
+    for (at, _) in text.match_indices("://") {
+        let rest = &text[at + 3..];
+        let end = rest.find(|end: char| end.is_whitespace() || "/\"'?#".contains(end)).unwrap_or(rest.len());
+        let Some((user, _)) = rest[..end].rsplit_once('@') else { continue };
+        if let Some(colon) = user.find(':') {
+            let (start, end) = (at + 3 + colon + 1, at + 3 + user.len());
+            masked.replace_range(start..end, &"*".repeat(end - start));
+        }
+    }
+    masked
 }
 
 /// An error for people: the sentence, its causes, the ways out.
@@ -100,4 +125,17 @@ pub fn json(report: &Report) -> Value {
         })
     };
     report.all().iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_hidden_in_place() {
+        let check = |text: &str, expect: &str| assert_eq!(without_passwords(text), expect);
+        check("a = \"https://me:secret@host/x@y\"", "a = \"https://me:******@host/x@y\"");
+        check("https://me:p@ss@host https://host:80/a:b@c", "https://me:****@host https://host:80/a:b@c");
+        check("https://me:ü@host", "https://me:**@host");
+    }
 }

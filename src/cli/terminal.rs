@@ -97,7 +97,9 @@ impl Terminal {
                 },
             });
             let empty = Report::default();
-            let _ = self.document(document, error.report().unwrap_or(&empty));
+            if self.document(document, error.report().unwrap_or(&empty)).is_err() {
+                self.say(render::error(error, self.0.color).trim_end());
+            }
         } else {
             let text = match error.report() {
                 Some(report) => render::text(report, self.0.color) + &render::error(error, self.0.color),
@@ -139,7 +141,8 @@ impl Terminal {
 
     fn begin(&self, what: String, total: u64) {
         let Some(bars) = &self.0.bars else { return };
-        let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
+        // It is added first: a bar that is not would draw itself on a line of its own.
+        let bar = bars.add(if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() });
         let template = if total > 0 {
             "  {msg:36} {bar:24} {bytes:>11} of {total_bytes} {bytes_per_sec}"
         } else {
@@ -149,7 +152,6 @@ impl Terminal {
             bar.set_style(style);
         }
         bar.set_message(printable(&what));
-        let bar = bars.add(bar);
         bar.enable_steady_tick(Duration::from_millis(120));
         self.lock(&self.0.running).insert(what, bar);
     }

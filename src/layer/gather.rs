@@ -137,8 +137,9 @@ impl Gather<'_> {
                 Finding::error("outside", format!("`{written}` lies outside of the context"))
                     .at(&source.place, "")
                     .help(format!(
-                        "sources lie in `{}`, the repository around the manifest; widen it with `[image] context = \"PATH\"`",
-                        printable(&self.context.to_string_lossy())
+                        "sources lie in `{}`, {}; widen it with `[image] context = \"PATH\"`",
+                        printable(&self.context.to_string_lossy()),
+                        if self.context == self.directory { "the manifest's directory" } else { "the context" }
                     )),
             );
             return Ok(None);
@@ -160,21 +161,30 @@ impl Gather<'_> {
         let written = printable(&source.written);
         let mut finding = Finding::error("missing-source", format!("`{written}` does not exist")).at(&source.place, "");
         let first = source.path.ancestors().collect::<Vec<_>>().into_iter().rev().find(|path| !path.exists());
-        if let Some((parent, name)) = first.and_then(|path| Some((path.parent()?, path.file_name()?.to_str()?))) {
+        if let Some((gone, parent, name)) =
+            first.and_then(|path| Some((path, path.parent()?, path.file_name()?.to_str()?)))
+        {
             let entries = fs::read_dir(parent).into_iter().flatten().flatten();
             let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
             names.sort();
             if let Some(near) = nearest(name, names.iter().map(String::as_str)) {
-                finding = finding.at(&source.place, format!("did you mean `{}`?", printable(near)));
-            } else if first != Some(&source.path) {
-                let gone = first.and_then(|path| path.strip_prefix(&self.directory).ok()).map(Path::to_string_lossy);
-                finding = finding.help(format!("`{}` is missing already", printable(&gone.unwrap_or(name.into()))));
+                let rest = source.path.strip_prefix(gone).unwrap_or(Path::new(""));
+                let meant = parent.join(near);
+                let whole = meant.join(rest);
+                let meant = if whole.exists() && gone != source.path { whole } else { meant };
+                finding = finding.at(&source.place, format!("did you mean `{}`?", self.shown(&meant)));
+            } else if gone != source.path {
+                finding = finding.help(format!("`{}` is missing already", self.shown(gone)));
+            } else {
+                finding = finding.help("paths are relative to the manifest; build what it names first");
             }
         }
-        if finding.help.is_empty() {
-            finding = finding.help("paths are relative to the manifest; build what it names first");
-        }
         self.report.add(finding);
+    }
+
+    /// A path as one would write it in the manifest.
+    fn shown(&self, path: &Path) -> String {
+        printable(&path.strip_prefix(&self.directory).unwrap_or(path).to_string_lossy())
     }
 
     fn file(&mut self, written: &str, source: &Source, path: PathBuf, facts: &Metadata) -> Found {

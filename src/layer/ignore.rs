@@ -28,7 +28,13 @@ impl Globs {
                     return Err(wrong(why.into()));
                 }
                 let literal = glob.strip_prefix('#').map_or(glob.to_string(), |rest| format!("\\#{rest}"));
-                builder.add_line(None, &literal).map_err(|cause| wrong(printable(&cause.to_string())))?;
+                builder.add_line(None, &literal).map_err(|cause| {
+                    let why = match cause {
+                        ignore::Error::Glob { err, .. } => err,
+                        other => other.to_string(),
+                    };
+                    wrong(printable(&why))
+                })?;
             }
             builder.build().map_err(|cause| (first, Error::usage(printable(&cause.to_string()))))
         };

@@ -1,7 +1,7 @@
 //! Stage 6: where everything goes. Items, listings and the base's file index in; one canonical tree for each layer out.
 //! Conflicts are refused with both places; nothing of the base is hidden unseen. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::accounts::{self, Accounts};
 use super::gather::{self, Found};
@@ -40,7 +40,16 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     }
     let accounts = Accounts::new(index, &image.items);
     let user = user(image, &accounts, base_user, report);
-    let mut place = Place { items: &image.items, layers, index, accounts, report, own: BTreeMap::new(), parents: None };
+    let mut place = Place {
+        items: &image.items,
+        layers,
+        index,
+        accounts,
+        report,
+        own: BTreeMap::new(),
+        parents: None,
+        told: BTreeSet::new(),
+    };
     for (at, (item, found)) in image.items.iter().zip(found).enumerate() {
         place.item(at as u32, item, found);
     }
@@ -56,6 +65,14 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
         }
     }
     Placed { trees, user }
+}
+
+/// Where an entry comes from, for under a caret.
+fn origin(item: &Item, here: &str) -> String {
+    match &item.what {
+        What::Copy(copy) => format!("{here}, from `{}`", printable(&copy.source.written)),
+        _ => here.to_string(),
+    }
 }
 
 /// The config's user: declared, or the base's in numbers.
@@ -87,10 +104,15 @@ struct Place<'a> {
     own: Own,
     /// The directory that was resolved last, and where it really is.
     parents: Option<(String, Option<String>)>,
+    /// The pairs of items whose conflict was told.
+    told: BTreeSet<(u32, u32)>,
 }
 
 impl Place<'_> {
     fn item(&mut self, at: u32, item: &Item, found: &Found) {
+        if item.dest.is_empty() && !item.into {
+            return; // an account, or a destination that was wrong and is reported
+        }
         let (uid, gid) = match &item.owner {
             Some((owner, place)) => match self.accounts.owner(owner, place, self.report) {
                 Some(owner) => owner,
@@ -228,10 +250,12 @@ impl Place<'_> {
             }
             (true, false) => drop(self.own.insert(real, (layer, entry))),
             (false, true) => {}
+            // Of the many files of two copied directories, the first says it for all.
+            _ if !self.told.insert((at, known.item)) => {}
             _ => self.report.add(
                 Finding::error("conflict", format!("`/{}` is written twice", printable(&real)))
-                    .at(&item.place, "here")
-                    .and(&other.place, "and here")
+                    .at(&item.place, origin(item, "here"))
+                    .and(&other.place, origin(other, "and here"))
                     .help("leave one out, or say `replace = true` in the one that shall win"),
             ),
         }
@@ -241,7 +265,8 @@ impl Place<'_> {
     fn suits_base(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
         let Some(node) = self.index.get(real) else { return true };
         let (has, what) = match (&node.kind, &entry.body) {
-            (Kind::Directory, Body::Directory) => return item.replace,
+            (Kind::Directory, Body::Directory) if item.replace || item.table != "dir" => return item.replace,
+            (Kind::Directory, Body::Directory) => return self.as_declared(item, real, entry),
             (Kind::File { .. }, Body::File(_) | Body::Link(_)) => return true,
             (Kind::Link(_), Body::Directory)
                 if self.leads_to_directory(real) && !(item.replace && item.table == "dir") =>
@@ -268,6 +293,26 @@ impl Place<'_> {
                 .at(&item.place, format!("{what} is put over it"))
                 .help("choose another destination, or say `replace = true` to replace what the base has"),
         );
+        false
+    }
+
+    /// A declared directory that the base has stays as it is; where it was declared in another way, that is said. Nothing is left
+    /// to do then, so this is always `false`.
+    fn as_declared(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
+        let Some(node) = self.index.get(real) else { return false };
+        let mode = item.mode.is_none_or(|mode| mode == node.mode);
+        let owner = item.owner.is_none() || (entry.uid, entry.gid) == (node.uid, node.gid);
+        if !(mode && owner) {
+            let has = format!("mode {:04o} and owner {}:{}", node.mode, node.uid, node.gid);
+            self.report.add(
+                Finding::warning(
+                    "base-directory",
+                    format!("the base has the directory `/{}` with {has}, which stay", printable(real)),
+                )
+                .at(&item.place, "declared with another mode or owner")
+                .help("say `replace = true` to change them; what is in the directory stays"),
+            );
+        }
         false
     }
 

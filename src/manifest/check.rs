@@ -5,9 +5,12 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::grammar::{self, Key, Kind, MANIFEST, Table, nearest};
+use self::unknown::unknown;
+use super::grammar::{Key, Kind, MANIFEST, Table, nearest};
 use super::written::{mode, place_of};
 use crate::error::{Finding, Place, Report, Text, printable};
+
+mod unknown;
 
 /// Parses the text and checks it against the grammar; the tree holds whatever could be understood.
 pub fn parse<'a>(text: &'a Arc<Text>, report: &mut Report) -> Spanned<DeTable<'a>> {
@@ -20,7 +23,7 @@ pub fn parse<'a>(text: &'a Arc<Text>, report: &mut Report) -> Spanned<DeTable<'a
                 .help("is it a text file? TOML allows no control characters"),
         );
     } else {
-        check.syntax(&syntax);
+        check.syntax(&syntax, tree.get_ref());
     }
     check.table(tree.get_ref(), &MANIFEST, &place_of(text, 0..0));
     tree
@@ -35,27 +38,42 @@ struct Check<'a, 'r> {
 
 impl Check<'_, '_> {
     /// The first error of each line; what follows on a line is mostly its echo.
-    fn syntax(&mut self, errors: &[toml::de::Error]) {
+    fn syntax(&mut self, errors: &[toml::de::Error], tree: &DeTable<'_>) {
         let mut lines = std::collections::BTreeSet::new();
         for error in errors {
             let place = place_of(self.text, error.span().unwrap_or(0..0));
             if !lines.insert(place.line_column().0) {
                 continue;
             }
-            let depth = error.message().contains("recurse") || error.message().contains("recursion");
-            let message =
-                if depth { "tables and lists are nested deeper than the limit of 80" } else { error.message() };
-            let mut finding = Finding::error("syntax", printable(message)).at(&place, "");
-            if message.contains("must be quoted") {
-                finding = finding.help("put strings in quotes, as in `\"text\"`");
-            } else if message == "duplicate key" {
-                finding =
-                    finding.help("a key or table stands once; `[[name]]` begins one more entry of a list of tables");
-            }
-            self.report.add(finding);
-            if depth {
+            let message = error.message();
+            let finding = |message: &str| Finding::error("syntax", printable(message)).at(&place, "");
+            let deep = message.contains("recurse") || message.contains("recursion");
+            self.report.add(match message {
+                _ if deep => finding("tables and lists are nested deeper than the limit of 80"),
+                "duplicate key" => self.twice(&place, tree),
+                _ if message.contains("must be quoted") => {
+                    finding("a string must stand in quotes").help("as in `\"text\"`")
+                }
+                _ if message.contains("basic string, expected `\"`") => {
+                    finding("the string has no closing quote").help("a text of several lines stands between `\"\"\"`")
+                }
+                _ => finding(message),
+            });
+            if deep {
                 break;
             }
+        }
+    }
+
+    /// A key or table that stands twice, with the first one.
+    fn twice(&self, place: &Place, tree: &DeTable<'_>) -> Finding {
+        let name = self.text.text[place.span.clone()].trim_matches(['"', '\'']);
+        let finding = Finding::error("syntax", format!("`{}` stands here for the second time", printable(name)))
+            .at(place, "")
+            .help("a key or table stands once; `[[name]]` begins one more entry of a list of tables");
+        match before(tree, name, place.span.start) {
+            Some(first) => finding.and(&place_of(self.text, first), "the first one is here"),
+            None => finding,
         }
     }
 
@@ -65,10 +83,15 @@ impl Check<'_, '_> {
             let place = place_of(self.text, key.span());
             match grammar.key(name) {
                 Some(key) => self.value(key, value, &place),
-                None => self.unknown(name, &place, grammar),
+                None => self.report.add(unknown(name, &place, grammar)),
             }
         }
-        for key in grammar.keys.iter().filter(|key| key.required && !tree.contains_key(key.name) && !self.broken) {
+        let misspelt = |key: &Key| {
+            let meant = |name: &str| grammar.key(name).is_none() && grammar.nearest(name) == Some(key.name);
+            tree.keys().any(|name| meant(name.get_ref()))
+        };
+        let missing = |key: &&Key| key.required && !tree.contains_key(key.name) && !misspelt(key);
+        for key in grammar.keys.iter().filter(missing).filter(|_| !self.broken) {
             let what = match key.kind {
                 Kind::Table(table) => format!("the table `[{}]` is missing", table.name),
                 _ => format!("the key `{}` is missing", key.name),
@@ -81,22 +104,6 @@ impl Check<'_, '_> {
             };
             self.report.add(Finding::error("missing-key", what).at(header, "").help(example));
         }
-    }
-
-    fn unknown(&mut self, name: &str, place: &Place, grammar: &'static Table) {
-        let shown = printable(name);
-        let of = if grammar.name == MANIFEST.name { "here".to_string() } else { format!("in `{}`", grammar.name) };
-        let mut finding = Finding::error("unknown-key", format!("the key `{shown}` is not known {of}")).at(place, "");
-        let elsewhere = grammar::tables().into_iter().find(|(_, table)| table.key(name).is_some());
-        if let Some(near) = grammar.nearest(name) {
-            finding = finding.at(place, format!("did you mean `{near}`?"));
-        } else if let Some((path, _)) = elsewhere.filter(|_| grammar.name == MANIFEST.name) {
-            finding = finding.at(place, "").help(format!("`{shown}` belongs under `[{path}]`"));
-        } else {
-            let known: Vec<&str> = grammar.keys.iter().map(|key| key.name).collect();
-            finding = finding.help(format!("known are: {}", known.join(", ")));
-        }
-        self.report.add(finding);
     }
 
     fn value(&mut self, key: &'static Key, value: &Spanned<DeValue<'_>>, name: &Place) {
@@ -118,9 +125,12 @@ impl Check<'_, '_> {
             (Kind::Number { least, most }, DeValue::Integer(number)) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
                 if !number.is_some_and(|number| (*least..=*most).contains(&number)) {
-                    let mut finding = Finding::error("value", format!("`{}` is out of range", key.name))
-                        .at(&place, format!("expected {}", key.kind.expects()));
-                    if ["schema", "format"].contains(&key.name) {
+                    let mut finding = Finding::error(
+                        "value",
+                        format!("`{}` cannot be {}", key.name, &self.text.text[place.span.clone()]),
+                    )
+                    .at(&place, format!("expected {}", key.kind.expects()));
+                    if ["schema", "format"].contains(&key.name) && number.is_none_or(|number| number > *most) {
                         finding = finding.help("a newer manifest needs a newer stillframe");
                     }
                     self.report.add(finding);
@@ -167,13 +177,30 @@ impl Check<'_, '_> {
     fn wrong_kind(&mut self, key: &str, kind: &Kind, given: &DeValue<'_>, place: &Place) {
         let mut finding = Finding::error("type", format!("`{key}` cannot be {}", article(given)))
             .at(place, format!("expected {}", kind.expects()));
-        if let (Kind::List { .. }, DeValue::String(text)) = (kind, given) {
-            let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{}\"", printable(word))).collect();
-            finding = finding.help(format!("write `{key} = [{}]`; nothing is ever given to a shell", words.join(", ")));
-        }
-        if let (Kind::Tables(table), DeValue::Table(_)) = (kind, given) {
-            finding = finding.help(format!("write `[[{}]]` with two brackets; each one begins an entry", table.name));
-        }
+        let raw = printable(&self.text.text[place.span.clone()]);
+        let help = match (kind, given) {
+            (Kind::List { .. }, DeValue::String(text)) if ["entrypoint", "cmd"].contains(&key) => {
+                let words: Vec<String> =
+                    text.split_whitespace().map(|word| format!("\"{}\"", printable(word))).collect();
+                format!("write `{key} = [{}]`; no shell takes it apart", words.join(", "))
+            }
+            (Kind::List { .. }, DeValue::String(_)) => format!("write `{key} = [{raw}]`"),
+            (Kind::Text | Kind::TextOrList, DeValue::Integer(_) | DeValue::Float(_)) => {
+                format!("write `{key} = \"{raw}\"`")
+            }
+            (Kind::Number { .. }, DeValue::String(text)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!("write `{key} = {}`", printable(text))
+            }
+            (Kind::Tables(table), DeValue::Table(_)) => {
+                format!("write `[[{}]]` with two brackets; each one begins an entry", table.name)
+            }
+            (Kind::Map { .. } | Kind::Env | Kind::Named(_), DeValue::Array(_)) => {
+                format!("write `[{key}]`, and below it one line for each, as in `NAME = \"value\"`")
+            }
+            (Kind::Table(_), _) => format!("write `[{key}]`, and its keys below it"),
+            _ => return self.report.add(finding),
+        };
+        finding = finding.help(help);
         self.report.add(finding);
     }
 
@@ -262,12 +289,29 @@ impl Check<'_, '_> {
             };
             if !ok {
                 let name = printable(key.get_ref());
-                let finding = Finding::error("type", format!("`{name}` cannot be {}", article(value.get_ref())))
+                let mut finding = Finding::error("type", format!("`{name}` cannot be {}", article(value.get_ref())))
                     .at(&place, "expected a string, `{ prepend = \"…\" }` or `{ append = \"…\" }`");
+                if value.get_ref().is_integer() {
+                    finding = finding.help(format!("write `\"{}\"`", printable(&self.text.text[place.span.clone()])));
+                }
                 self.report.add(finding);
             }
         }
     }
+}
+
+/// The last key of this name before `end`, in the tree and below.
+fn before(tree: &DeTable<'_>, name: &str, end: usize) -> Option<std::ops::Range<usize>> {
+    let inner = |value: &DeValue<'_>| match value {
+        DeValue::Table(inner) => before(inner, name, end),
+        DeValue::Array(items) => {
+            items.iter().filter_map(|item| before(item.get_ref().as_table()?, name, end)).max_by_key(|span| span.start)
+        }
+        _ => None,
+    };
+    let own = |key: &Spanned<std::borrow::Cow<'_, str>>| (key.get_ref() == name).then(|| key.span());
+    let all = tree.iter().flat_map(|(key, value)| own(key).into_iter().chain(inner(value.get_ref())));
+    all.filter(|span| span.start < end).max_by_key(|span| span.start)
 }
 
 fn article(value: &DeValue<'_>) -> &'static str {

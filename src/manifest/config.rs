@@ -27,7 +27,7 @@ pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
                 return local(&directory, prefix, rest).map(|local| Some(make(local)));
             }
         }
-        let reference: Reference = without_scheme(text)?.parse()?;
+        let reference: Reference = without_scheme(text)?.parse().map_err(|error| bare_digest(text, error))?;
         match reference.clone().pinned() {
             Some(pinned) => Ok(Some(Base::Registry(pinned))),
             None => {
@@ -42,6 +42,16 @@ pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
         meaning.unpinned.push((reference, spot.place.clone()));
     }
     (base.flatten().unwrap_or(Base::Scratch), spot.place)
+}
+
+/// Names the algorithm where a digest stands without it.
+fn bare_digest(text: &str, error: Error) -> Error {
+    match text.rsplit_once('@') {
+        Some((_, hex)) if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            error.hint("write `@sha256:` in front of the 64 digits")
+        }
+        _ => error,
+    }
 }
 
 fn local(directory: &std::path::Path, prefix: &str, rest: &str) -> Result<Local> {

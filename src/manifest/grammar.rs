@@ -62,6 +62,7 @@ impl Kind {
             Kind::TextOrList => "a string or a list of strings".into(),
             Kind::List { .. } => "a list of strings, as in `[\"a\", \"b\"]`".into(),
             Kind::Bool => "`true` or `false`".into(),
+            Kind::Number { least, most } if least == most => format!("`{least}`"),
             Kind::Number { least, most } => format!("a whole number from {least} to {most}"),
             Kind::Mode => "a mode, as in \"0644\" or 0o644".into(),
             Kind::Table(table) => format!("a table, `[{}]`", table.name),

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Kind, Result, Text, printable};
+use crate::error::{Error, Finding, Place, Report, Result, Text, printable};
 
 /// The names that are looked for in a directory, in this order.
 pub const NAMES: [&str; 2] = ["image.toml", "imagefile.toml"];
@@ -70,14 +70,16 @@ fn text(file: &Path) -> Result<String> {
     }
     String::from_utf8(bytes).map_err(|cause| {
         let valid = cause.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(&cause.as_bytes()[..valid]).into_owned();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").trim_start_matches('\u{feff}').chars().count() + 1;
-        Error::new(
-            Kind::Usage,
-            format!("{name}:{line}:{column}: the byte 0x{:02x} is not UTF-8", cause.as_bytes()[valid]),
-        )
-        .hint("save the file as UTF-8")
+        let byte = cause.as_bytes().get(valid).copied().unwrap_or_default();
+        let text = String::from_utf8_lossy(cause.as_bytes()).into_owned();
+        let place = Place { text: Arc::new(Text { path: name, text }), span: valid..valid + '\u{fffd}'.len_utf8() };
+        let mut report = Report::default();
+        report.add(
+            Finding::error("encoding", format!("the byte 0x{byte:02x} is not UTF-8"))
+                .at(&place, "")
+                .help("save the file as UTF-8"),
+        );
+        Error::findings(report)
     })
 }
 

@@ -75,6 +75,7 @@ impl Meaning {
                         .at(&spot.place, "")
                         .help("credentials never stand in the manifest; give them to the program when it runs"),
                     );
+                    return None;
                 }
                 Some(text)
             }
@@ -210,7 +211,11 @@ impl Meaning {
                 Err(error) => {
                     let mut finding = Finding::error("platform", error.message()).at(&place, "");
                     let known = KNOWN.iter().map(|(name, _)| *name);
+                    let linux = nearest(text.split('/').next().unwrap_or_default(), ["linux"].into_iter()).is_some();
                     finding = match nearest(&text, known.clone()) {
+                        _ if text.contains('/') && !linux => {
+                            finding.help(format!("images are made for linux: {}", known.collect::<Vec<_>>().join(", ")))
+                        }
                         Some(near) => finding.help(format!("did you mean \"{near}\"?")),
                         None => finding.help(format!("known are: {}", known.collect::<Vec<_>>().join(", "))),
                     };

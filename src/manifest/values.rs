@@ -261,7 +261,8 @@ impl Scope {
         let name = range.clone().and_then(|range| template.get(range)).unwrap_or_default().trim();
         if cause.kind() != ErrorKind::UndefinedError {
             let detail = cause.detail().map_or_else(|| cause.to_string(), str::to_string);
-            return Failure { message: format!("the template is wrong: {}", printable(&detail)), range, help: None };
+            let help = detail.contains("end of variable block").then(|| "close it with `}}`".to_string());
+            return Failure { message: format!("the template is wrong: {}", printable(&detail)), range, help };
         }
         let message = format!("`{}` has no value here", printable(name));
         let help = match name {

@@ -98,7 +98,7 @@ impl View {
                 modes.insert(name.clone(), Spot { value: mode, place: at.clone() });
             }
             match value.get_ref() {
-                DeValue::String(string) => drop(texts.insert(name, Spot { value: string.to_string(), place: at })),
+                DeValue::String(string) => drop(texts.insert(name, Spot { value: unified(string, &at), place: at })),
                 DeValue::Boolean(yes) => drop(bools.insert(name, *yes)),
                 DeValue::Integer(integer) => {
                     if let Ok(value) = i64::from_str_radix(integer.as_str(), integer.radix()) {
@@ -107,8 +107,8 @@ impl View {
                 }
                 DeValue::Array(array) => {
                     let items = array.iter().filter_map(|item| {
-                        let value = item.get_ref().as_str()?.to_string();
-                        Some(Spot { value, place: place_of(text, item.span()) })
+                        let place = place_of(text, item.span());
+                        Some(Spot { value: unified(item.get_ref().as_str()?, &place), place })
                     });
                     lists.insert(name, Spot { value: items.collect(), place: at });
                 }
@@ -129,6 +129,12 @@ pub fn mode(value: &DeValue<'_>) -> Option<u16> {
         _ => return None,
     };
     (bits <= 0o7777).then_some(bits)
+}
+
+/// A string as it is meant: line ends of the file itself are `\n`, so that a checkout with `\r\n` says the same.
+fn unified(value: &str, place: &Place) -> String {
+    let raw = &place.text.text[place.span.clone()];
+    if raw.contains("\r\n") { value.replace("\r\n", "\n") } else { value.to_string() }
 }
 
 /// A place in the text, moved to character boundaries.
@@ -171,7 +177,8 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
 fn pairs(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Spot<String>)> {
     let pair = table.iter().filter_map(|(key, value)| {
         let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
-        let value = Spot { value: value.get_ref().as_str()?.to_string(), place: place_of(text, value.span()) };
+        let place = place_of(text, value.span());
+        let value = Spot { value: unified(value.get_ref().as_str()?, &place), place };
         Some((name, value))
     });
     pair.collect()

@@ -120,7 +120,10 @@ impl Wire {
     ) -> Result<Option<HeaderValue>, Stop> {
         let service = challenge.parameter("service").map(str::to_string);
         let asked = Scopes::read(challenge.parameter("scope").unwrap_or_default());
-        known.tokens.retain(|token| Some(&token.value) != used);
+        // Tokens are kept in the order of their age: what is older than one that was refused is no better.
+        if let Some(at) = known.tokens.iter().position(|token| Some(&token.value) == used) {
+            known.tokens.drain(..=at);
+        }
         known.way = Some(Way::Bearer { realm: realm.clone(), service: service.clone() });
         let value = self.bearer(known, call, &realm, service.as_deref(), &asked, found).await?;
         // A token that is set by hand cannot be renewed.

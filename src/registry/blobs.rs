@@ -40,7 +40,10 @@ impl Client {
         let readers = self.readers(repository);
         for endpoint in &readers {
             match self.blob_at(endpoint, &mut flow).await {
-                Err(error) if endpoint.mirror => self.past_mirror(endpoint, &error)?,
+                // All bytes came, and they are wrong: nobody can take them back from the sink.
+                Err(error) if endpoint.mirror && flow.written < descriptor.size => {
+                    self.past_mirror(endpoint, &error)?
+                }
                 other => return other.map_err(context),
             }
         }
@@ -66,6 +69,10 @@ impl Client {
                 Ok(answer) => return Err(self.blob_refused(&call, answer, flow.descriptor).await),
                 Err(stop) => stop,
             };
+            // It broke after the last byte; there is nothing left to ask for.
+            if before < flow.written && flow.written == flow.descriptor.size && matches!(stop, Stop::Again { .. }) {
+                return flow.verify();
+            }
             if flow.written - before >= PROGRESS {
                 turns.progressed();
             }

@@ -44,9 +44,9 @@ use std::sync::{Arc, Mutex};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Cancel, Sink};
-use crate::oci::Repository;
+use crate::oci::{Registry, Repository};
 use hosts::Endpoint;
 use scope::Scopes;
 use transport::Transports;
@@ -61,6 +61,17 @@ impl Client {
     pub fn new(settings: Settings, sink: Sink, cancel: Cancel) -> Result<Client> {
         let transports = Transports::default();
         Ok(Client(Arc::new(Wire { settings, sink, cancel, known: Mutex::default(), transports })))
+    }
+
+    /// Asks a registry whether it is one and lets us in; for `login`.
+    pub async fn check(&self, registry: &Registry) -> Result<()> {
+        let context = |cause: Error| cause.context(format!("asking `{registry}`"));
+        let (home, scopes) = (self.0.settings.hosts.home(registry), Scopes::default());
+        let leg = home.leg("/v2/").map_err(context)?;
+        let (headers, payload) = (HeaderMap::new(), Payload::None);
+        let call = Call { method: Method::GET, leg, home: &home, path: "", scopes: &scopes, headers, payload };
+        let reply = self.0.fetch(&call, failure::MOST_BYTES).await.map_err(context)?;
+        if reply.status.is_success() { Ok(()) } else { Err(context(reply.refusal())) }
     }
 
     fn readers(&self, repository: &Repository) -> Vec<Endpoint> {

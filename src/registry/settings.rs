@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::credentials::Source;
 use super::hosts::Hosts;
+use crate::error::Result;
 
 /// Everything that decides how the client behaves.
 #[derive(Clone)]
@@ -45,6 +46,14 @@ impl Default for Settings {
             names: Names::System,
             clock: Clock::system(),
         }
+    }
+}
+
+impl Settings {
+    /// What the environment says: credential files, `registries.toml`, proxies.
+    pub fn from_environment(offline: bool) -> Result<Settings> {
+        let (credentials, hosts) = (Source::from_environment(), Hosts::from_environment()?);
+        Ok(Settings { offline, credentials, hosts, ..Settings::default() })
     }
 }
 

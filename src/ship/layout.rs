@@ -48,8 +48,7 @@ pub async fn write(ctx: &Ctx, loads: &[Load<'_>], keep: Keep, path: &Path) -> Re
     if !path.exists() {
         let new = temporary::directory(path)?;
         fill(ctx, loads, keep, new.path(), None).await?;
-        if fs::rename(new.path(), path).is_ok() {
-            let _ = new.keep();
+        if new.publish(path) {
             return temporary::sync_directory(
                 path.parent().filter(|up| !up.as_os_str().is_empty()).unwrap_or(Path::new(".")),
             );

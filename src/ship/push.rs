@@ -129,7 +129,8 @@ impl Freight<'_> {
 async fn one(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, blob: &Blob) -> Result<&'static str> {
     ctx.cancel.check()?;
     let descriptor = &blob.descriptor;
-    let what = format!("{} to {}", descriptor.digest.short(), name.path);
+    let kind = if blob.bytes.is_some() { "config" } else { "blob" };
+    let what = format!("{kind} {} to {}", descriptor.digest.short(), name.path);
     ctx.say(Event::Begin { what: what.clone(), total: descriptor.size });
     let how = match &blob.bytes {
         Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await.map(word),
@@ -249,8 +250,11 @@ struct At {
 impl Read for At {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.file.read_at(buffer, self.offset)?;
+        let before = self.offset;
         self.offset += count as u64;
-        (self.sink)(Event::Step { what: self.what.clone(), done: self.offset });
+        if before >> 20 != self.offset >> 20 {
+            (self.sink)(Event::Step { what: self.what.clone(), done: self.offset });
+        }
         Ok(count)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
@@ -26,36 +26,78 @@ fn doing(target: &Path) -> String {
     format!("writing `{}`", target.display())
 }
 
+/// A directory that is being filled beside its target; removed on drop unless it was published.
+pub struct Directory {
+    made: TempDir,
+    /// Says that its writer lives; given back with the directory.
+    _lock: Option<File>,
+}
+
+/// How often a temporary is made anew that a sweeper of another process took before it was locked.
+const TRIES: u32 = 64;
+
 /// A new temporary for `target`, whose directory must exist.
 pub fn file(target: &Path) -> Result<Temporary> {
     if target.is_dir() {
         return Err(Error::local(format!("`{}` is a directory", target.display())).hint("name a file"));
     }
     sweep(parent(target));
-    let made = tempfile::Builder::new()
-        .prefix(MARK)
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(parent(target))
-        .map_err(|cause| Error::io(doing(target), cause))?;
-    let _ = made.as_file().try_lock();
-    Ok(Temporary { file: made, target: target.to_path_buf() })
+    let make = || {
+        let made = builder(0o666).tempfile_in(parent(target))?;
+        let _ = made.as_file().lock();
+        Ok((still_there(made.path(), made.as_file()), made))
+    };
+    Ok(Temporary { file: locked(make).map_err(|cause| Error::io(doing(target), cause))?, target: target.to_path_buf() })
 }
 
 /// A new temporary directory beside `target`.
-pub fn directory(target: &Path) -> Result<TempDir> {
+pub fn directory(target: &Path) -> Result<Directory> {
     sweep(parent(target));
-    let made = tempfile::Builder::new()
-        .prefix(MARK)
-        .permissions(Permissions::from_mode(0o777))
-        .tempdir_in(parent(target))
-        .map_err(|cause| Error::io(doing(target), cause))?;
-    if let Ok(handle) = File::open(made.path()) {
-        // The lock lives as long as the handle; a sweeper that finds it free takes the directory for a dead one's.
-        if handle.try_lock().is_ok() {
-            std::mem::forget(handle);
+    let make = || {
+        let made = builder(0o777).tempdir_in(parent(target))?;
+        let lock = File::open(made.path()).ok().filter(|handle| handle.lock().is_ok());
+        let there = lock.as_ref().map_or(made.path().exists(), |handle| still_there(made.path(), handle));
+        Ok((there, Directory { made, _lock: lock }))
+    };
+    locked(make).map_err(|cause| Error::io(doing(target), cause))
+}
+
+fn builder(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(MARK).permissions(Permissions::from_mode(mode));
+    builder
+}
+
+/// Makes a temporary until one is locked before a sweeper saw it.
+fn locked<T>(mut make: impl FnMut() -> io::Result<(bool, T)>) -> io::Result<T> {
+    for _ in 0..TRIES {
+        if let (true, made) = make()? {
+            return Ok(made);
         }
     }
-    Ok(made)
+    Err(io::Error::other("another process removes each temporary file"))
+}
+
+/// Whether what is open still has its name.
+fn still_there(path: &Path, open: &File) -> bool {
+    let same = |(one, two): (fs::Metadata, fs::Metadata)| (one.dev(), one.ino()) == (two.dev(), two.ino());
+    fs::symlink_metadata(path).ok().zip(open.metadata().ok()).is_some_and(same)
+}
+
+impl Directory {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.made.path()
+    }
+
+    /// Gives it the name of its target. Where that is taken, the directory is removed and the answer is `false`.
+    pub fn publish(mut self, target: &Path) -> bool {
+        let done = fs::rename(self.made.path(), target).is_ok();
+        if done {
+            self.made.disable_cleanup(true);
+        }
+        done
+    }
 }
 
 /// Removes what killed processes left beside a target.
@@ -65,8 +107,9 @@ fn sweep(directory: &Path) {
             continue;
         }
         let path = entry.path();
-        let free = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
-        if free {
+        // Locked while it is removed, so that its maker, if it lives after all, sees that it has gone.
+        let Ok(file) = File::open(&path) else { continue };
+        if file.try_lock().is_ok() {
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }

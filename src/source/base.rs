@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::oci::{Descriptor, DiffId, Digest, Document, Image, Manifest, Platform, RootFs, json, media};
+use crate::oci::{Descriptor, DiffId, Digest, Document, Image, Manifest, Pinned, Platform, RootFs, json, media};
 use crate::plan;
 use crate::registry::Which;
 use crate::source::choose::{Chosen, choose};
@@ -56,20 +56,16 @@ pub async fn base(ctx: &Ctx, reference: &plan::Base, platform: &Platform) -> Res
     })
 }
 
-/// The same error with the way to the index: where the reference's tag leads to an index that holds its digest, that one's digest is
-/// what was meant.
-pub async fn with_index(ctx: &Ctx, reference: &plan::Base, error: Error) -> Error {
-    let general = "several platforms need the digest of an index, which holds an image for each";
-    let plan::Base::Registry(pinned) = reference else { return error.hint(general) };
-    let Some(tag) = &pinned.tag else { return error.hint(general) };
-    let Ok(Some(found)) = ctx.registries.manifest(&pinned.repository, Which::Tag(tag)).await else {
-        return error.hint(general);
-    };
+/// The index that holds the base, where the reference's tag leads to one; for those who pinned one of its images.
+pub async fn index_of(ctx: &Ctx, reference: &plan::Base) -> Option<Pinned> {
+    let plan::Base::Registry(pinned) = reference else { return None };
+    let tag = pinned.tag.as_ref()?;
+    let found = ctx.registries.manifest(&pinned.repository, Which::Tag(tag)).await.ok()??;
     match Document::read(&found.bytes, None, "the tag's document") {
         Ok(Document::Index(index)) if index.manifests.iter().any(|child| child.digest == pinned.digest) => {
-            error.hint(format!("write the digest of its index: `{}:{tag}@{}`", pinned.repository, found.digest))
+            Some(Pinned { digest: found.digest, ..pinned.clone() })
         }
-        _ => error.hint(general),
+        _ => None,
     }
 }
 

@@ -27,7 +27,7 @@ pub mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Base, base, with_index};
+pub use base::{Base, base, index_of};
 pub use blob::fetch;
 pub use files::files;
 pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};

@@ -1,7 +1,8 @@
 //! Stage 3: a blob in the making. Bytes in, a digest and a published file out, or nothing at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -56,7 +57,7 @@ pub(super) fn new(store: &Store) -> Result<Draft> {
 
 fn create(store: &Store, directory: &Path) -> io::Result<NamedTempFile> {
     fs::create_dir_all(directory)?;
-    let file = tempfile::Builder::new().prefix("blob-").tempfile_in(directory)?;
+    let file = temporary(directory, "blob-")?;
     if let Err(cause) = file.as_file().lock() {
         store.note_once(
             "locks",
@@ -64,6 +65,11 @@ fn create(store: &Store, directory: &Path) -> io::Result<NamedTempFile> {
         );
     }
     Ok(file)
+}
+
+/// A temporary that others may read as far as the umask lets them: a store can be shared.
+pub(super) fn temporary(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(prefix).permissions(Permissions::from_mode(0o666)).tempfile_in(directory)
 }
 
 /// Removes what killed processes left: old, and locked by nobody.

@@ -35,7 +35,7 @@ impl Store {
         let directory = self.root().join("tmp");
         let write = || -> Result<(), Box<dyn std::error::Error>> {
             std::fs::create_dir_all(&directory)?;
-            let mut file = tempfile::Builder::new().prefix("memo-").tempfile_in(&directory)?;
+            let mut file = draft::temporary(&directory, "memo-")?;
             writeln!(file, "{}", Digest::of(fact).hex())?;
             file.write_all(fact)?;
             draft::publish(file, &self.memo_path(kind, key))?;
@@ -55,7 +55,7 @@ impl Store {
         let doing = || format!("writing to the store `{}`", self.root().display());
         let failed = |cause| crate::error::Error::io(doing(), cause);
         std::fs::create_dir_all(&directory).map_err(failed)?;
-        let mut file = tempfile::Builder::new().prefix("image-").tempfile_in(&directory).map_err(failed)?;
+        let mut file = draft::temporary(&directory, "image-").map_err(failed)?;
         file.write_all(description).map_err(failed)?;
         draft::publish(file, &self.root().join("images").join(name.hex()))
     }

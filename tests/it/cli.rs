@@ -1,1 +1,196 @@
-//! x
+//! The command line's contract: exit codes, what goes where, plan, schema, completions, receipts.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::support::{Project, scratch};
+
+const ITEM: &str = "[[file]]\ndest = \"/x\"\ncontent = \"x\"\n";
+
+fn small() -> Project {
+    Project::of(&scratch(&format!("created = \"fixed\"\n{ITEM}")))
+}
+
+fn named(names: &str) -> Project {
+    Project::of(&scratch(&format!("name = {names}\ncreated = \"fixed\"\n{ITEM}")))
+}
+
+#[test]
+fn stdout_is_the_result_and_nothing_else() {
+    let done = small().run(["build"]).success();
+    assert_eq!(done.stdout, format!("{}\n", done.digest()));
+    assert_eq!(done.stderr, "");
+    let one = named("\"registry.example.com/team/app\"").run(["build"]).success();
+    assert_eq!(one.stdout, format!("registry.example.com/team/app@{}\n", done.digest()));
+    let two = named("[\"registry.example.com/team/app\", \"example.org/app\"]").run(["build"]).success();
+    let lines = [one.stdout, format!("example.org/app@{}\n", done.digest())];
+    assert_eq!(two.stdout, lines.concat());
+    assert_eq!(small().run(["check"]).success().stdout, "");
+    let noted = Project::of(&scratch(ITEM));
+    let done = noted.run(["build"]).success();
+    assert!(done.stderr.starts_with("note: `created` is 1980-01-01T00:00:00Z"), "{}", done.stderr);
+    assert_eq!(noted.run(["-q", "build"]).success().stderr, "");
+    assert!(!noted.run(["-v", "build"]).success().stderr.contains('\u{1b}'), "no colours, no bars: it is no terminal");
+}
+
+#[test]
+fn json_is_one_document() {
+    let project = Project::of(&scratch(ITEM));
+    let done = project.run(["--format", "json", "build", "-o", "oci:out"]).success();
+    assert_eq!(done.stderr, "");
+    let document = done.json();
+    let layout = project.layout("out");
+    let image = layout.image();
+    assert_eq!(document["digest"], layout.digest());
+    assert_eq!(document["images"][0]["platform"], "linux/amd64");
+    assert_eq!(document["images"][0]["layers"][0]["digest"], image.manifest["layers"][0]["digest"]);
+    assert_eq!(document["images"][0]["layers"][0]["diffId"], image.config["rootfs"]["diff_ids"][0]);
+    assert_eq!(document["notes"].as_array().unwrap().len(), 1);
+    assert_eq!(document["findings"], json!([]));
+    assert_eq!(project.run(["--format", "json", "check"]).success().json()["ok"], true);
+    let failed = Project::of("schema = 1\n").run(["--format", "json", "build"]).fails(2);
+    assert_eq!((failed.json()["error"]["kind"].as_str(), failed.stderr.as_str()), (Some("usage"), ""));
+    let nothing = Project::new().run(["--format", "json", "plan"]).fails(2).json();
+    assert_eq!((&nothing["error"]["exit"], &nothing["findings"]), (&json!(2), &json!([])));
+}
+
+#[test]
+fn mft_10_a_reader_that_goes_away_is_no_failure() {
+    for words in [&["build"][..], &["--format", "json", "build"], &["plan"], &["schema"], &["completions", "bash"]] {
+        small().run(words).after("exec >&-").success();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = small().run(words).stdout(writer).success();
+        assert_eq!(done.stderr, "", "{words:?}");
+    }
+    small().run(["build"]).after("exec 2>&-").success();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn mft_10_a_full_disk_is_one() {
+    for words in [&["build"][..], &["--format", "json", "build"], &["plan"], &["schema"], &["completions", "bash"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = small().run(words).stdout(full).fails(5);
+        assert!(done.stderr.contains("writing to stdout"), "{words:?}: {}", done.stderr);
+    }
+    let project = small();
+    let full = || Stdio::from(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    project.run(["--help"]).stdout(full()).ends();
+}
+
+#[test]
+fn exit_codes_of_the_command_line() {
+    let project = small();
+    for (words, code) in [
+        (&["--help"][..], 0),
+        (&["build", "--help"], 0),
+        (&["--version"], 0),
+        (&[], 2),
+        (&["biuld"], 2),
+        (&["build", "-o", "nothing:x"], 2),
+        (&["build", "-o", "oci:"], 2),
+        (&["build", "-o"], 2),
+        (&["--jobs", "many", "build"], 2),
+        (&["--set", "novalue", "build"], 2),
+        (&["--format", "yaml", "build"], 2),
+        (&["push"], 2),
+        (&["-f", "nowhere", "build"], 2),
+        (&["build", "-o", "oci:no/such/directory"], 5),
+        (&["build", "-o", "oci-archive:no/such/directory.tar"], 5),
+        (&["build", "--receipt", "no/such/receipt.json"], 5),
+        (&["-q", "-v", "build"], 2),
+    ] {
+        let done = project.run(words).ends().expect(code);
+        assert_eq!(done.stdout.is_empty(), code != 0, "{words:?}: {}", done.stdout);
+        assert_eq!(done.stderr.is_empty(), code == 0, "{words:?}: {}", done.stderr);
+    }
+    assert_eq!(project.names(""), ["image.toml"], "nothing is left");
+    let without_home = project.run(["build"]).env("HOME", "").env("STILLFRAME_HOME", "").fails(5);
+    assert!(without_home.stderr.contains("STILLFRAME_HOME"), "{}", without_home.stderr);
+    project.run(["build"]).env("STILLFRAME_HOME", "").success();
+}
+
+#[test]
+fn plan_tells_whether_anything_changes() {
+    let project = small();
+    let plan = project.run(["plan"]).success();
+    assert!(plan.stdout.contains("x"), "{}", plan.stdout);
+    assert_eq!(project.names(""), ["image.toml"], "it writes nothing outside of the store");
+    project.run(["plan"]).success();
+    let digest = project.digest();
+    assert_eq!(project.run(["plan"]).fails(10).stderr, "");
+    let document = project.run(["--format", "json", "plan"]).fails(10).json();
+    assert_eq!((&document["changed"], &document["digest"]), (&json!(false), &json!(digest)));
+    let entries = &document["entries"]["linux/amd64"][0];
+    assert_eq!(entries["name"], "files");
+    assert_eq!(
+        entries["entries"],
+        json!([{"path": "x", "kind": "file", "size": 1, "target": null, "mode": "0644 or 0755", "uid": 0, "gid": 0}])
+    );
+    project.write("image.toml", scratch("created = \"fixed\""));
+    let document = project.run(["--format", "json", "plan"]).success().json();
+    assert_eq!(document["changed"], true);
+    Project::of("schema = 1\n").run(["plan"]).fails(2);
+}
+
+#[test]
+fn the_schema_is_committed_and_knows_every_key() {
+    let text = small().run(["schema"]).success().stdout;
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/image.schema.json");
+    assert_eq!(fs::read_to_string(committed).unwrap(), text, "write `stillframe schema` to docs/image.schema.json");
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    for (table, keys) in [
+        ("", "schema format vars image env labels annotations binary file dir symlink user group remove"),
+        (
+            "image",
+            "name base platforms user workdir entrypoint cmd ports volumes stop-signal created context unset compression",
+        ),
+        ("binary", "src dest link mode owner capabilities layer replace"),
+        ("file", "src dest content template include exclude mode dir-mode owner layer replace"),
+        ("dir", "dest mode owner layer replace"),
+        ("symlink", "dest target owner layer replace"),
+        ("user", "name uid gid home shell comment"),
+        ("group", "name gid members"),
+        ("remove", "dest"),
+    ] {
+        let at = if table.is_empty() { &schema } else { &schema["properties"][table] };
+        let properties = if at["type"] == "array" { &at["items"]["properties"] } else { &at["properties"] };
+        for key in keys.split(' ') {
+            assert!(properties[key].is_object(), "{table}.{key}: {properties}");
+        }
+    }
+}
+
+#[test]
+fn completions_for_five_shells() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = Project::new().run(["completions", shell]).success();
+        for word in ["build", "plan", "check", "push", "platform", "receipt"] {
+            assert!(done.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    Project::new().run(["completions", "csh"]).fails(2);
+}
+
+#[test]
+fn a_receipt_says_what_was_made() {
+    let project = named("\"registry.example.com/app\"");
+    let done = project.run(["--format", "json", "build", "-o", "oci:out", "--receipt", "receipt.json"]).success();
+    let receipt: Value = serde_json::from_slice(&fs::read(project.path("receipt.json")).unwrap()).unwrap();
+    let mut document = done.json();
+    for key in ["findings", "notes"] {
+        document.as_object_mut().unwrap().remove(key);
+    }
+    assert_eq!(receipt, document);
+    assert_eq!(receipt["digest"], project.layout("out").digest());
+    assert_eq!(receipt["references"][0], format!("registry.example.com/app@{}", project.layout("out").digest()));
+    assert_eq!(receipt["pushed"], json!([]));
+    let failed = Project::of("schema = 1\n");
+    failed.run(["build", "--receipt", "receipt.json"]).fails(2);
+    assert_eq!(failed.names(""), ["image.toml"]);
+}

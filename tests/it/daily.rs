@@ -8,6 +8,7 @@ use stillframe::oci::{Digest, media};
 
 use crate::registry::{Registry, on};
 use crate::support::layout::{Layout, digest};
+use crate::support::project::Done;
 use crate::support::{Base, Project, dir, file};
 
 /// What must never be shown.
@@ -235,7 +236,7 @@ async fn login_keeps_only_what_the_registry_takes() {
         run.env("DOCKER_CONFIG", project.path("docker")).after(&format!("exec < {from}"))
     };
     let pull = || project.run(["pull", &format!("{name}/acme/app:1")]).env("DOCKER_CONFIG", project.path("docker"));
-    let silent = |done: &crate::support::Done| {
+    let silent = |done: &Done| {
         assert!(!done.stdout.contains(CANARY) && !done.stderr.contains(CANARY), "{}{}", done.stdout, done.stderr);
     };
     silent(&login("wrong").fails(3));

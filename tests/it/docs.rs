@@ -95,7 +95,7 @@ fn links_of_the_pages_lead_somewhere() {
 
 /// The page of all keys, made from the grammar that the checker uses. `UPDATE_DOCS=1 cargo test` writes it.
 #[test]
-fn the_page_of_keys_is_current() {
+fn a_page_of_keys_is_current() {
     let mut text = String::from(
         "# Keys of image.toml\n\nMade from the reader's own grammar; do not edit (`UPDATE_DOCS=1 cargo test`). Keys in **bold** must be there.\n",
     );

@@ -2,11 +2,15 @@
 //! in this process.
 
 mod bad;
+mod bases;
 mod cli;
+mod copies;
 mod daily;
 mod docs;
 mod examples;
 mod layers;
+mod outputs;
 mod registry;
 mod repro;
+mod store;
 mod support;

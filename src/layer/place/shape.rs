@@ -1,7 +1,7 @@
 //! Stage 6: the shape of the trees together: nothing stands below a file, parents are there, whiteouts hide what is not written
 //! again. Entries with layers in, the same and their parents out. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DIR_MODE, Own, folded};
 use crate::error::{Finding, Report, printable};
@@ -26,6 +26,7 @@ pub fn shape(
 
 /// Refuses entries below something that is no directory.
 fn below_files(own: &Own, items: &[Item], report: &mut Report) {
+    let mut told = BTreeSet::new();
     for (path, (_, entry)) in own {
         let Some((above, (_, blocking))) = above(path).find_map(|above| Some((above, own.get(above)?))) else {
             continue;
@@ -37,6 +38,10 @@ fn below_files(own: &Own, items: &[Item], report: &mut Report) {
             }
             Body::File(_) => format!("`/{}` is a file", printable(above)),
         };
+        // Of the many files of a copied directory, the first says it for all.
+        if !told.insert((entry.item, blocking.item)) {
+            continue;
+        }
         report.add(
             Finding::error("conflict", format!("`/{}` lies below something that is no directory", printable(path)))
                 .at(&items[entry.item as usize].place, "here")
@@ -91,11 +96,16 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
             .into_iter()
             .chain(own.range(below.clone()..).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
         if let Some((_, other)) = written.into_iter().next() {
+            let help = if own.contains_key(path) {
+                "leave `[[remove]]` out: a file that is written replaces the base's"
+            } else {
+                "remove single paths in the directory instead"
+            };
             report.add(
                 Finding::error("conflict", format!("`/{}` is removed and written at once", printable(path)))
                     .at(&items[entry.item as usize].place, "removed here")
                     .and(&items[other.item as usize].place, "written here")
-                    .help("leave `[[remove]]` out: a file that is written replaces the base's"),
+                    .help(help),
             );
             continue;
         }

@@ -148,6 +148,11 @@ pub async fn read_head(line: &mut dyn Line, buffer: &mut Vec<u8>) -> io::Result<
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break end;
         }
+        // Whoever speaks TLS to a plain port is told so.
+        if buffer.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
+            line.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await?;
+            return Ok(None);
+        }
         if buffer.len() > 256 << 10 || line.read_buf(buffer).await? == 0 {
             return Ok(None);
         }
@@ -233,7 +238,10 @@ pub async fn write(line: &mut dyn Line, response: &Response, head_only: bool) ->
         head.push_str("Transfer-Encoding: chunked\r\n");
     } else if response.how == How::Endless {
         head.push_str("Connection: close\r\n");
-    } else if response.get("content-length").is_none() && response.status != 204 && response.status != 304 {
+    } else if response.get("content-length").or(response.get("transfer-encoding")).is_none()
+        && response.status != 204
+        && response.status != 304
+    {
         head.push_str(&format!("Content-Length: {}\r\n", response.body.len()));
     }
     head.push_str("\r\n");
@@ -250,6 +258,11 @@ pub async fn write(line: &mut dyn Line, response: &Response, head_only: bool) ->
         line.flush().await?;
         return Ok(true);
     }
+    write_body(line, response).await
+}
+
+/// Sends a body, whole or broken.
+async fn write_body(line: &mut dyn Line, response: &Response) -> io::Result<bool> {
     let body = &response.body;
     match response.how {
         How::Whole | How::DripHead(_) => line.write_all(body).await?,
@@ -286,9 +299,12 @@ pub async fn write(line: &mut dyn Line, response: &Response, head_only: bool) ->
                 tokio::time::sleep(pause).await;
             }
         }
-        How::Endless => loop {
-            line.write_all(body).await?;
-        },
+        How::Endless => {
+            let much = body.repeat(((64 << 10) / body.len().max(1)).max(1));
+            loop {
+                line.write_all(&much).await?;
+            }
+        }
         How::Nothing | How::Silence => {}
     }
     line.flush().await?;

@@ -131,7 +131,7 @@ async fn reg_31_a_failed_look_is_not_none() {
     ] {
         registry.heal();
         registry.fault(fault);
-        assert!(stand.client.referrers(&repository, &digest).await.is_err());
+        assert!(Stand::hasty().client.referrers(&repository, &digest).await.is_err());
     }
     registry.heal();
     registry.set(|model| model.referrers = false);
@@ -173,10 +173,7 @@ async fn sig_14_a_writer_at_the_same_time_loses_nothing() {
     let name = format!("sha256-{}", digest.hex());
     let stale = registry.shelf("app").tags[&name].clone();
     let shelf = registry.clone();
-    registry.fault(on("GET", format!("/manifests/{name}")).skip(1).times(1).edit(move |_, response| response).times(0));
-    let lost = std::sync::atomic::AtomicUsize::new(0);
     registry.fault(on("PUT", format!("/manifests/{name}")).times(2).edit(move |_, response| {
-        lost.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let (shelf, name, stale) = (shelf.clone(), name.clone(), stale.clone());
         tokio::spawn(async move {
             shelf.set(|model| drop(model.shelf("app").tags.insert(name, stale)));
@@ -185,7 +182,8 @@ async fn sig_14_a_writer_at_the_same_time_loses_nothing() {
     }));
     let second = referrer(&registry, &subject, 2);
     let slow = Stand::with(|settings| {
-        settings.clock.pause = std::sync::Arc::new(|_| Box::pin(tokio::time::sleep(std::time::Duration::from_millis(50))));
+        settings.clock.pause =
+            std::sync::Arc::new(|_| Box::pin(tokio::time::sleep(std::time::Duration::from_millis(50))));
     });
     slow.client.add_referrer(&repository, &subject, media::MANIFEST, &second).await.unwrap();
     assert_eq!(stand.client.referrers(&repository, &digest).await.unwrap().len(), 2);

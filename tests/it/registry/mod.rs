@@ -1,9 +1,15 @@
 //! The fault registry: a real registry in this process, on a port of its own, that can be told to stumble, cut, stall and lie.
 
+mod auth;
 mod http;
+mod lists;
+mod mirrors;
 mod model;
+mod net;
 mod pull;
+mod push;
 mod retry;
+mod serve;
 mod stand;
 mod upload;
 
@@ -18,6 +24,9 @@ use tokio_rustls::TlsAcceptor;
 pub use http::{How, Request, Response};
 pub use model::{Guard, Model, Shelf};
 
+/// Changes an answer.
+type Edit = Box<dyn Fn(&Request, Response) -> Response + Send>;
+
 /// What happens instead of, or to, the answers to some requests.
 pub struct On {
     method: &'static str,
@@ -27,7 +36,7 @@ pub struct On {
     cut_body: Option<usize>,
     keep_body: Option<usize>,
     reply: Option<Response>,
-    edit: Option<Box<dyn Fn(&Request, Response) -> Response + Send>>,
+    edit: Option<Edit>,
 }
 
 /// Requests of a method (`*`: any) whose path and query contain a text: all of them, answered as usual.

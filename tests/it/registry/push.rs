@@ -31,11 +31,8 @@ impl Image {
             format!(r#"{{"mediaType":"{}","digest":"{}","size":{}}}"#, media::MANIFEST, digest(bytes), bytes.len())
         };
         let entries: Vec<String> = manifests.iter().map(entry).collect();
-        let index = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#,
-            media::INDEX,
-            entries.join(",")
-        );
+        let index =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#, media::INDEX, entries.join(","));
         Image { blobs, manifests, index: index.into_bytes() }
     }
 
@@ -113,7 +110,11 @@ async fn reg_26_content_that_a_registry_only_thinks_to_have_is_named() {
     let which = digest(&image.manifests[0]);
     let body = Bytes::from(image.blobs[0].clone());
     let put = async || {
-        stand.client.push_manifest(&repository, Which::Digest(&which), media::MANIFEST, &image.manifests[0]).await.unwrap()
+        stand
+            .client
+            .push_manifest(&repository, Which::Digest(&which), media::MANIFEST, &image.manifests[0])
+            .await
+            .unwrap()
     };
     assert_eq!(stand.client.push_blob(&repository, &blob, &body, &[]).await.unwrap(), Pushed::AlreadyThere);
     assert_eq!(put().await, PushedManifest::Missing(vec![blob.digest]));

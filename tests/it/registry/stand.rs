@@ -28,11 +28,10 @@ pub fn settings(waits: &Arc<Mutex<Vec<Duration>>>) -> Settings {
     Settings {
         proxies: false,
         patience: Patience {
-            connect: Duration::from_secs(5),
-            idle: Duration::from_millis(400),
-            answer: Duration::from_millis(800),
-            window: Duration::from_millis(300),
-            slowest: 1 << 10,
+            connect: Duration::from_secs(20),
+            idle: Duration::from_secs(20),
+            answer: Duration::from_secs(20),
+            window: Duration::from_secs(20),
             ..Patience::default()
         },
         clock: Clock {
@@ -46,10 +45,30 @@ pub fn settings(waits: &Arc<Mutex<Vec<Duration>>>) -> Settings {
     }
 }
 
+/// Makes all limits short, and the attempts two.
+pub fn hasty(settings: &mut Settings) {
+    let short = Duration::from_millis(200);
+    let Patience { slowest, .. } = Patience::default();
+    settings.patience = Patience {
+        connect: short,
+        idle: short,
+        answer: short,
+        window: short,
+        slowest,
+        attempts: 2,
+        ..settings.patience.clone()
+    };
+}
+
 impl Stand {
     /// An anonymous client.
     pub fn new() -> Stand {
         Stand::with(|_| {})
+    }
+
+    /// A client that gives up soon, for servers that never answer.
+    pub fn hasty() -> Stand {
+        Stand::with(hasty)
     }
 
     /// A client with other settings.
@@ -105,13 +124,15 @@ pub fn tag(text: &str) -> Tag {
 /// Bytes that do not repeat.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1du64;
-    let mut next = || {
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state >> 32) as u8
-    };
-    (0..length).map(|_| next()).collect()
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
 }
 
 pub fn digest(bytes: &[u8]) -> Digest {

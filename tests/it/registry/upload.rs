@@ -22,7 +22,9 @@ async fn push(registry: &Registry, stand: &Stand, bytes: &[u8]) -> Result<Pushed
 /// Pushes to a registry with faults; the rest of the checks is the caller's.
 async fn against(faults: Vec<On>, bytes: &[u8]) -> (Registry, Stand, Result<Pushed>) {
     let registry = Registry::start().await;
-    faults.into_iter().for_each(|fault| drop(registry.fault(fault)));
+    for fault in faults {
+        registry.fault(fault);
+    }
     let stand = Stand::new();
     let pushed = push(&registry, &stand, bytes).await;
     (registry, stand, pushed)

@@ -5,8 +5,8 @@ pub mod layout;
 pub mod project;
 
 pub use base::{Base, dir, file, link};
-pub use layout::{Entry, Image, Layout, canonical};
-pub use project::{Done, Project};
+pub use layout::{Entry, Image, canonical};
+pub use project::Project;
 
 /// A small manifest on `scratch` with these lines below `[image]`.
 pub fn scratch(rest: &str) -> String {
@@ -16,4 +16,19 @@ pub fn scratch(rest: &str) -> String {
 /// A small manifest on this base; the rest follows below `[image]`.
 pub fn manifest(base: &str, rest: &str) -> String {
     format!("schema = 1\n[image]\nbase = \"{base}\"\n{rest}\n")
+}
+
+/// One table of the manifest; `'` stands for a double quote.
+fn table(name: &str, keys: &str) -> String {
+    format!("[[{name}]]\n{}\n", keys.replace('\'', "\"").replace("; ", "\n"))
+}
+
+/// Several tables.
+pub fn tables(all: &[(&str, &str)]) -> String {
+    all.iter().map(|(name, keys)| table(name, keys)).collect()
+}
+
+/// A project on `scratch` with these tables.
+pub fn on_scratch(all: &[(&str, &str)]) -> Project {
+    Project::of(&scratch(&tables(all)))
 }

@@ -3,10 +3,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,7 @@ pub struct Running {
     child: Child,
     stdout: JoinHandle<String>,
     stderr: JoinHandle<String>,
+    lines: Receiver<String>,
     directory: PathBuf,
 }
 
@@ -164,6 +167,12 @@ impl Run {
         self
     }
 
+    /// The same run as another user of the system; takes root.
+    pub fn user(mut self, uid: u32) -> Run {
+        self.command.uid(uid);
+        self
+    }
+
     /// The same run under a shell that first says this (`umask 077`, `exec >&-`).
     pub fn after(self, words: &str) -> Run {
         let mut shell = Command::new("/bin/sh");
@@ -177,8 +186,10 @@ impl Run {
     /// Begins the run and does not wait for it.
     pub fn start(mut self) -> Running {
         let mut child = self.command.stdout(self.stdout).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, stderr) = (reader(child.stdout.take()), reader(child.stderr.take()));
-        Running { child, stdout, stderr, directory: self.directory }
+        let stdout = reader(child.stdout.take(), None);
+        let (sender, lines) = channel();
+        let stderr = reader(child.stderr.take(), Some(sender));
+        Running { child, stdout, stderr, lines, directory: self.directory }
     }
 
     /// Runs to the end, whatever it is.
@@ -197,21 +208,25 @@ impl Run {
     }
 }
 
-fn reader(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+/// Reads a stream to its end, and passes its lines on as they come.
+fn reader(stream: Option<impl Read + Send + 'static>, lines: Option<Sender<String>>) -> JoinHandle<String> {
     spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut stream) = stream {
-            stream.read_to_end(&mut bytes).unwrap();
+        let mut all = String::new();
+        let Some(stream) = stream else { return all };
+        let mut stream = BufReader::new(stream);
+        while stream.read_line(&mut all).unwrap() > 0 {
+            if let (Some(lines), Some(line)) = (&lines, all.lines().last()) {
+                let _ = lines.send(line.to_string());
+            }
         }
-        String::from_utf8(bytes).unwrap()
+        all
     })
 }
 
 impl Running {
-    /// Kills it.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// The next line that it says.
+    pub fn says(&mut self) -> String {
+        self.lines.recv_timeout(LONGEST).unwrap().replace(self.directory.to_str().unwrap(), "PROJECT")
     }
 
     /// Waits for the end.

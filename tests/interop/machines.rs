@@ -1,0 +1,57 @@
+//! One image from every build of the program, on every processor (REP-11, REP-12, REP-13).
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::peers::{output, peer};
+use crate::project::{Project, digest, other_program, program, release, varied};
+
+const COMPRESSIONS: [&str; 3] = ["gzip", "zstd", "none"];
+
+/// Builds without a store with the program that a command begins with.
+fn built(project: &Project, mut command: Command, program: &Path) -> String {
+    project.forget();
+    let mut prepared = Command::new(command.get_program());
+    prepared.args(command.get_args());
+    project.prepare(&mut prepared);
+    command = prepared;
+    let out = format!("oci-archive:{}", project.out("out.tar").display());
+    digest(&output(command.arg(program).args(["build", "-o", &out])))
+}
+
+fn emulated(emulator: &str, options: &[&str], program: &Path) {
+    for compression in COMPRESSIONS {
+        let project = varied(compression);
+        let (_, right) = project.layout("right");
+        let mut command = peer(emulator);
+        command.args(options);
+        assert_eq!(built(&project, command, program), right, "{emulator} {options:?} {compression}");
+    }
+}
+
+#[test]
+fn profiles_make_one_image() {
+    let programs = [program(), other_program("quick"), release()];
+    for compression in COMPRESSIONS {
+        let project = varied(compression);
+        let (_, right) = project.layout("right");
+        for program in &programs {
+            assert_eq!(built(&project, peer("env"), program), right, "{} {compression}", program.display());
+        }
+    }
+}
+
+#[test]
+fn a_processor_without_extensions_makes_the_same_image() {
+    emulated("qemu-x86_64-static", &["-cpu", "qemu64"], &release());
+}
+
+#[test]
+fn a_processor_with_all_extensions_makes_the_same_image() {
+    emulated("qemu-x86_64-static", &["-cpu", "max"], &release());
+}
+
+#[test]
+fn another_architecture_makes_the_same_image() {
+    emulated("qemu-aarch64-static", &[], &other_program("aarch64-unknown-linux-musl/release"));
+}

@@ -1,0 +1,46 @@
+//! Large inputs in little memory: the optimised program, measured from outside.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::peers::{done, peer};
+use crate::project::{Project, release};
+
+/// The most memory that a build may take, in KiB.
+const MOST_MEMORY: u64 = 150 << 10;
+/// Runs a program and tells its peak of memory, in KiB, on the last line.
+const MEASURE: &str = "import resource, subprocess, sys\n\
+code = subprocess.call(sys.argv[1:], stdout=sys.stderr)\n\
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n\
+sys.exit(code)";
+
+fn measure(what: &str, project: &Project) {
+    let started = Instant::now();
+    let mut command = peer("python3");
+    project.prepare(&mut command);
+    let out = format!("oci:{}", project.out("out").display());
+    let said = done(command.args(["-c", MEASURE]).arg(release()).args(["build", "-o", &out]));
+    let peak: u64 = said.trim().parse().unwrap();
+    eprintln!("{what}: {} MiB at most, {} s", peak >> 10, started.elapsed().as_secs());
+    assert!(peak < MOST_MEMORY, "{what}: {} MiB", peak >> 10);
+}
+
+#[test]
+fn a_file_of_four_gigabytes_needs_little_memory() {
+    let project = Project::new("[image]\nbase = \"scratch\"\n[[file]]\nsrc = \"large\"\ndest = \"/large\"\n");
+    fs::File::create(project.app().join("large")).unwrap().set_len(4 << 30).unwrap();
+    measure("4 GiB in one file", &project);
+}
+
+#[test]
+fn a_tree_of_200_000_files_needs_little_memory() {
+    let project = Project::new("[image]\nbase = \"scratch\"\n[[file]]\nsrc = \"tree\"\ndest = \"/tree\"\n");
+    for directory in 0..400 {
+        let below = project.app().join(format!("tree/package-{directory:04}/lib"));
+        fs::create_dir_all(&below).unwrap();
+        for file in 0..500 {
+            fs::write(below.join(format!("module-{file:04}.txt")), format!("{directory} {file}\n")).unwrap();
+        }
+    }
+    measure("200 000 files", &project);
+}
