@@ -8,7 +8,8 @@
 //! challenge, scope, auth   from a 401 to a token
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
-//! manifests, blobs, upload, tags, referrers   the API
+//! manifests, blobs, upload, mount, tags, referrers   the API
+//! probe      what a registry can do, for `doctor` and `login`
 //! ```
 
 mod auth;

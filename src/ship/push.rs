@@ -136,7 +136,7 @@ async fn one(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, blob: &Blob) -
         Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await.map(word),
         None => lazily(ctx, freight, name, descriptor, &what).await,
     };
-    ctx.say(Event::End { what, how: *how.as_ref().unwrap_or(&"failed") });
+    ctx.say(Event::End { what, how: how.as_ref().unwrap_or(&"failed") });
     how
 }
 

@@ -62,8 +62,8 @@ enum Origin {
 
 /// A step of the walk over an image's documents.
 enum Step {
-    Enter(Descriptor, usize),
-    Leave(Paper),
+    Enter(Box<Descriptor>, usize),
+    Leave(Box<Paper>),
 }
 
 /// Reads all documents below a root that was read already.
@@ -85,7 +85,7 @@ async fn walk(ctx: &Ctx, origin: Origin, root: Paper, names: Vec<Reference>) -> 
         match step {
             Step::Leave(paper) => {
                 image.list(&paper, &mut listed);
-                image.documents.push(paper);
+                image.documents.push(*paper);
             }
             Step::Enter(child, depth) if is_document(&child) => {
                 if !seen.insert(child.digest) {
@@ -105,7 +105,7 @@ async fn walk(ctx: &Ctx, origin: Origin, root: Paper, names: Vec<Reference>) -> 
             // What an index lists and is no document is a blob of it (caches of builders do that).
             Step::Enter(child, _) => {
                 if listed.insert(child.digest) {
-                    image.blobs.push(child);
+                    image.blobs.push(*child);
                 }
             }
         }
@@ -121,8 +121,8 @@ fn enter(paper: Paper, depth: usize, steps: &mut Vec<Step>) -> Result<()> {
     if depth > MOST_DEPTH {
         return Err(Error::remote(format!("its indexes stand more than {MOST_DEPTH} deep in each other")));
     }
-    steps.push(Step::Leave(paper));
-    steps.extend(children.into_iter().rev().map(|child| Step::Enter(child, depth + 1)));
+    steps.push(Step::Leave(Box::new(paper)));
+    steps.extend(children.into_iter().rev().map(|child| Step::Enter(Box::new(child), depth + 1)));
     Ok(())
 }
 
