@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::oci::Platform;
-use crate::ship::Destination;
+use crate::oci::{Platform, Registry, Tag};
+use crate::ship::{Destination, Goal};
+use crate::source::Place;
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -81,6 +82,34 @@ pub enum Command {
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
     Push(Push),
+    /// Fetches an image, into the local store or to where -o says
+    Pull(Pull),
+    /// Carries an image, and what belongs to it, to other places; digests stay
+    Copy(Copy),
+    /// Gives an image of a registry more tags, without moving its bytes
+    Tag(Tagging),
+    /// Writes an image to a file
+    Save(Save),
+    /// Takes the images of a file into the local store
+    Load {
+        /// An OCI archive, an archive of `docker save`, or an OCI layout
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Keeps a credential for a registry, after the registry has taken it
+    Login(Login),
+    /// Forgets the credential for a registry
+    Logout {
+        /// The registry, as in `ghcr.io` or `localhost:5000`
+        #[arg(value_name = "HOST")]
+        host: Registry,
+    },
+    /// Tells what a registry can do and which credentials are used, and why
+    Doctor {
+        /// A registry or a repository, maybe with a tag; without it this machine
+        #[arg(value_name = "REPO")]
+        name: Option<String>,
+    },
     /// Prints the JSON Schema of image.toml
     Schema,
     /// Prints completions for a shell
@@ -110,6 +139,85 @@ pub struct Push {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// The options of `pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub reference: Place,
+    /// Where it goes: store, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE, docker, podman (default: the local store)
+    #[arg(short, long = "output", value_name = "DEST")]
+    pub output: Vec<Goal>,
+    /// Takes only this platform
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+}
+
+/// The options of `copy`.
+#[derive(Debug, Args)]
+pub struct Copy {
+    /// The image
+    #[arg(value_name = "SRC")]
+    pub source: Place,
+    /// Where it goes: a registry's NAME:TAG, oci:DIR[:NAME], oci-archive:FILE[:NAME], docker-archive:FILE, store
+    #[arg(value_name = "DST", required = true)]
+    pub destinations: Vec<Goal>,
+    /// Leaves signatures, attestations and SBOMs behind
+    #[arg(long)]
+    pub no_referrers: bool,
+    /// Takes only this platform
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+    /// Writes all that was pushed as JSON
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// The options of `tag`.
+#[derive(Debug, Args)]
+pub struct Tagging {
+    /// The image, in a registry
+    #[arg(value_name = "REF")]
+    pub reference: Place,
+    /// The tags it gets in its repository
+    #[arg(value_name = "NEWTAG", required = true)]
+    pub tags: Vec<Tag>,
+    /// Writes the tags that were set as JSON
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// The options of `save`.
+#[derive(Debug, Args)]
+pub struct Save {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub reference: Place,
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Writes what every `docker load` takes, for one platform, instead of an OCI archive
+    #[arg(long)]
+    pub docker: bool,
+    /// Takes only this platform
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+}
+
+/// The options of `login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The registry, as in `ghcr.io` or `localhost:5000`
+    #[arg(value_name = "HOST")]
+    pub host: Registry,
+    /// The account
+    #[arg(short, long, value_name = "USER")]
+    pub username: Option<String>,
+    /// Reads the password from stdin
+    #[arg(long)]
+    pub password_stdin: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -3,14 +3,19 @@
 
 mod args;
 mod build;
+mod carry;
 mod check;
 mod completions;
+mod doctor;
+mod login;
 mod plan;
 mod prepare;
+mod prompt;
 mod render;
 mod schema;
 mod session;
 mod signals;
+mod tag;
 mod terminal;
 
 use std::ffi::OsString;
@@ -61,6 +66,14 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,
+        Command::Pull(options) => carry::pull(session, options).await,
+        Command::Copy(options) => carry::copy(session, options).await,
+        Command::Save(options) => carry::save(session, options).await,
+        Command::Load { file } => carry::load(session, file).await,
+        Command::Tag(options) => tag::run(session, options).await,
+        Command::Login(options) => login::login(session, options).await,
+        Command::Logout { host } => login::logout(session, host).await,
+        Command::Doctor { name } => doctor::run(session, name.as_deref()).await,
         Command::Schema | Command::Completions { .. } => Err(Error::bug("this command needs no runtime")),
     }
 }

@@ -201,6 +201,6 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
-    let target = Target { names: plan.names, tags: plan.tags };
+    let target = Target { names: plan.names, tags: plan.tags, ..Target::default() };
     Ok(Made { artifact, blobs, target, report })
 }

@@ -1,6 +1,7 @@
 //! Stage 10: what all commands share: options, environment, terminal. The environment is read here for everything but variables
 //! of the manifest and credentials.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,8 +12,9 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::manifest::Outside;
-use crate::registry::credentials::Source;
-use crate::registry::{Client, Hosts, Settings};
+use crate::oci::Registry;
+use crate::registry::credentials::{Credential, Source};
+use crate::registry::{Client, Hosts, Patience, Settings};
 use crate::store::Store;
 
 /// One run of the program.
@@ -25,6 +27,9 @@ pub struct Session<'a> {
     pub cancel: Cancel,
     /// The permission to touch the world.
     pub ctx: Ctx,
+    /// Where credentials are looked for.
+    pub source: Source,
+    settings: Settings,
 }
 
 impl<'a> Session<'a> {
@@ -41,12 +46,32 @@ impl<'a> Session<'a> {
         };
         let ctx = Ctx {
             store: Store::new(&home()?, !options.no_cache, sink.clone()),
-            registries: Client::new(settings, sink.clone(), cancel.clone())?,
+            registries: Client::new(settings.clone(), sink.clone(), cancel.clone())?,
             sink,
             jobs: options.jobs.unwrap_or(available),
             cancel: cancel.clone(),
         };
-        Ok(Session { options, terminal, cancel, ctx })
+        Ok(Session { options, terminal, cancel, ctx, source: settings.credentials.clone(), settings })
+    }
+
+    /// A client that shows this credential to a registry, and no other one to anybody.
+    pub fn client_with(&self, registry: &Registry, credential: Credential) -> Result<Client> {
+        let fixed = BTreeMap::from([(registry.as_str().to_string(), credential)]);
+        let settings = Settings { credentials: Source { fixed, ..Source::default() }, ..self.settings.clone() };
+        Client::new(settings, self.ctx.sink.clone(), self.cancel.clone())
+    }
+
+    /// Where `registries.toml` is looked for, and whether it is there.
+    pub fn hosts_file(&self) -> Option<(PathBuf, bool)> {
+        Hosts::place().map(|path| {
+            let there = path.is_file();
+            (path, there)
+        })
+    }
+
+    /// How long things may take.
+    pub fn patience(&self) -> &Patience {
+        &self.settings.patience
     }
 
     /// What the manifest may ask of the world.

@@ -180,6 +180,12 @@ impl Terminal {
         }
     }
 
+    /// Writes a question, without the end of a line, to where the answer is typed.
+    pub fn ask(&self, question: &str) {
+        let mut out = std::io::stderr().lock();
+        let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush());
+    }
+
     fn clear(&self) {
         for bar in std::mem::take(&mut *self.lock(&self.0.running)).into_values() {
             bar.finish_and_clear();

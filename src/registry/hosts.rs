@@ -77,9 +77,15 @@ impl Hosts {
                 Error::usage(format!("`{}` is not there, but `STILLFRAME_REGISTRIES` names it", path.display()))
             });
         }
-        let base = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        let Some(base) = base else { return Ok(Hosts::default()) };
-        Ok(Hosts::read_file(&base.join("stillframe/registries.toml"))?.unwrap_or_default())
+        let Some(path) = Hosts::place() else { return Ok(Hosts::default()) };
+        Ok(Hosts::read_file(&path)?.unwrap_or_default())
+    }
+
+    /// Where the file is looked for; `None` where there is no home.
+    pub fn place() -> Option<PathBuf> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let base = || set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+        set("STILLFRAME_REGISTRIES").or_else(|| Some(base()?.join("stillframe/registries.toml")))
     }
 
     fn read_file(path: &Path) -> Result<Option<Hosts>> {

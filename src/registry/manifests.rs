@@ -121,7 +121,7 @@ impl Client {
     }
 
     /// What HEAD says: there, not there, or nothing of use.
-    async fn head_at(&self, endpoint: &Endpoint, which: Which<'_>) -> Result<Option<Option<Digest>>> {
+    pub(super) async fn head_at(&self, endpoint: &Endpoint, which: Which<'_>) -> Result<Option<Option<Digest>>> {
         let scopes = endpoint.pull();
         let mut call = endpoint.call(Method::HEAD, &format!("manifests/{which}"), &scopes)?;
         call.headers.insert(ACCEPT, accept());

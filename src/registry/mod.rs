@@ -8,7 +8,8 @@
 //! challenge, scope, auth   from a 401 to a token
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
-//! manifests, blobs, upload, tags, referrers   the API
+//! manifests, blobs, upload, mount, tags, referrers   the API
+//! probe      what a registry can do, for `doctor` and `login`
 //! ```
 
 mod auth;
@@ -19,7 +20,9 @@ pub mod credentials;
 mod failure;
 mod hosts;
 mod manifests;
+mod mount;
 mod origin;
+mod probe;
 mod referrers;
 mod retry;
 mod scope;
@@ -32,6 +35,7 @@ mod wire;
 pub use body::Body;
 pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
+pub use probe::{Ability, Can, Grant, Ping, Way};
 pub use referrers::Attached;
 pub use settings::{Clock, Names, Patience, Pause, Settings};
 pub use upload::Pushed;

@@ -1,14 +1,15 @@
 //! Stage 9: images as one tar file. An artifact in; an OCI layout archive or a `docker load` archive out, whole or absent.
 //! The archive's own bytes depend on the artifact and its names only.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
-use super::blobs::{Blob, all, checked};
-use super::layout::{LAYOUT, index};
+use super::blobs::{Blob, Blobs, checked};
+use super::layout::{LAYOUT, Load, index};
 use super::{Cargo, local_names, temporary};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -17,16 +18,18 @@ use crate::oci::media::Compression;
 use crate::oci::{Digest, json as canonical, media};
 
 /// Writes an OCI layout as a tar archive.
-pub async fn oci(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
-    let mut files = vec![
-        File::of("oci-layout", LAYOUT),
-        File::of("index.json", &canonical::canonical(&index(cargo.artifact, None))),
-    ];
-    let mut blobs = all(cargo.artifact);
-    blobs.sort_by_key(|blob| blob.descriptor.digest);
-    for blob in blobs {
-        let name = format!("blobs/sha256/{}", blob.descriptor.digest.hex());
-        files.push(file(ctx, cargo, name, &blob).await?);
+pub async fn oci(ctx: &Ctx, loads: &[Load<'_>], path: &Path) -> Result<()> {
+    let mut files =
+        vec![File::of("oci-layout", LAYOUT), File::of("index.json", &canonical::canonical(&index(loads, None)))];
+    let mut blobs: BTreeMap<Digest, (&Load<'_>, &Blob)> = BTreeMap::new();
+    for load in loads {
+        blobs.extend(load.list.iter().map(|blob| (blob.descriptor.digest, (load, blob))));
+    }
+    for (digest, (load, blob)) in blobs {
+        if load.blobs.is_foreign(ctx, &blob.descriptor).await? {
+            continue;
+        }
+        files.push(file(ctx, load.blobs, format!("blobs/sha256/{}", digest.hex()), blob).await?);
     }
     write(ctx, path, files).await
 }
@@ -54,12 +57,12 @@ pub async fn docker_files(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<File>> {
         let name = format!("{}.{ending}", digest.hex());
         if !names.contains(&name) {
             let blob = Blob { descriptor: layer.descriptor.clone(), bytes: None };
-            let made = file(ctx, cargo, name.clone(), &blob).await?;
+            let made = file(ctx, cargo.blobs, name.clone(), &blob).await?;
             files.push(if plain { inflate(ctx, made, &digest).await? } else { made });
         }
         names.push(name);
     }
-    let tags = local_names(&cargo.target.names);
+    let tags = local_names(cargo.target);
     let list = json!([{ "Config": config, "RepoTags": tags, "Layers": names }]);
     files.push(File::of("manifest.json", &canonical::canonical(&list)));
     Ok(files)
@@ -79,11 +82,11 @@ impl File {
     }
 }
 
-async fn file(ctx: &Ctx, cargo: &Cargo<'_>, name: String, blob: &Blob) -> Result<File> {
+async fn file(ctx: &Ctx, blobs: &Blobs, name: String, blob: &Blob) -> Result<File> {
     if let Some(bytes) = &blob.bytes {
         return Ok(File::of(&name, bytes));
     }
-    let bytes = checked(cargo.blobs.open(ctx, &blob.descriptor).await?, &blob.descriptor);
+    let bytes = checked(blobs.open(ctx, &blob.descriptor).await?, &blob.descriptor);
     Ok(File { name, size: blob.descriptor.size, bytes: Box::new(bytes) })
 }
 

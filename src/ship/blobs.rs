@@ -1,5 +1,5 @@
-//! Stage 9: the bytes of an artifact. A descriptor in, an open verified file of the store out; layers of a base are fetched when
-//! they are asked for.
+//! Stage 9: the bytes of an artifact. A descriptor in, an open verified file of the store out; layers of a base, and blobs of an image
+//! that is somewhere else, are fetched when they are asked for.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,13 +11,15 @@ use sha2::{Digest as _, Sha256};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::image::{Artifact, Document};
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, Repository};
+use crate::plan;
 use crate::source;
 
-/// Where each layer of an artifact is: in the store, or in the base that it came with.
+/// Where each blob is: in the store, in the base that it came with, or where an image was opened.
 #[derive(Clone, Default)]
 pub struct Blobs {
     bases: BTreeMap<Digest, Arc<source::Base>>,
+    image: Option<Arc<source::Image>>,
 }
 
 /// A blob to send.
@@ -38,18 +40,44 @@ impl Blobs {
                 known.insert(layer.descriptor.digest, base.clone());
             }
         }
-        Blobs { bases: known }
+        Blobs { bases: known, image: None }
     }
 
-    /// The base that a layer came with.
-    pub fn base(&self, digest: &Digest) -> Option<&source::Base> {
-        self.bases.get(digest).map(Arc::as_ref)
+    /// The blobs of an image that was opened somewhere.
+    pub fn of(image: &Arc<source::Image>) -> Blobs {
+        Blobs { bases: BTreeMap::new(), image: Some(image.clone()) }
+    }
+
+    /// Whether a blob may have to be fetched first.
+    pub fn is_elsewhere(&self, digest: &Digest) -> bool {
+        self.bases.contains_key(digest) || self.image.is_some()
+    }
+
+    /// A repository that holds the blob.
+    pub fn holder(&self, digest: &Digest) -> Option<&Repository> {
+        match self.bases.get(digest).map(|base| &base.reference) {
+            Some(plan::Base::Registry(pinned)) => Some(&pinned.repository),
+            Some(_) => None,
+            None => self.image.as_ref().and_then(|image| image.holder(digest)),
+        }
+    }
+
+    /// Whether a blob may be left where its `urls` lead, because the image's own registry does not hold it either.
+    pub async fn is_foreign(&self, ctx: &Ctx, descriptor: &Descriptor) -> Result<bool> {
+        let urls =
+            descriptor.rest.get("urls").and_then(serde_json::Value::as_array).is_some_and(|urls| !urls.is_empty());
+        match &self.image {
+            Some(image) if urls => Ok(!source::has(ctx, image, descriptor).await?),
+            _ => Ok(false),
+        }
     }
 
     /// An open file of the store with the blob's bytes, verified.
     pub async fn open(&self, ctx: &Ctx, descriptor: &Descriptor) -> Result<File> {
         if let Some(base) = self.bases.get(&descriptor.digest) {
             source::fetch(ctx, base, descriptor).await?;
+        } else if let Some(image) = &self.image {
+            source::fetch_from(ctx, image, descriptor).await?;
         }
         let (store, digest) = (ctx.store.clone(), descriptor.digest);
         let opened = tokio::task::spawn_blocking(move || store.open(&digest)).await;

@@ -44,6 +44,15 @@ pub async fn podman(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<()> {
     }
 }
 
+/// The sockets at which engines are looked for, and whether they are there.
+pub fn sockets() -> Vec<(&'static str, PathBuf, bool)> {
+    let named = std::env::var("DOCKER_HOST").ok().and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|run| PathBuf::from(run).join("podman/podman.sock"));
+    let docker = ("docker", named.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")));
+    let podman = runtime.into_iter().chain([PathBuf::from("/run/podman/podman.sock")]).map(|path| ("podman", path));
+    std::iter::once(docker).chain(podman).map(|(engine, path)| (engine, path.clone(), path.exists())).collect()
+}
+
 /// The archive in a temporary of the store's directory, open at its start.
 async fn archive(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<tempfile::NamedTempFile> {
     let files = docker_files(ctx, cargo).await?;

@@ -1,26 +1,44 @@
-//! Stage 9: OCI layout directories. An artifact in, blobs and at last `index.json` out (OCI image spec, image-layout.md).
+//! Stage 9: OCI layout directories. Images in, blobs and at last `index.json` out (OCI image spec, image-layout.md).
 //! A new layout is made beside its place and renamed; an old one keeps its other images and stays whole at every moment.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::blobs::{all, checked};
+use super::blobs::{Blob, Blobs, all, checked};
 use super::{Cargo, temporary};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::image::Artifact;
 use crate::oci::document::MOST_BYTES;
 use crate::oci::{Descriptor, Digest, Document, Index, json, media};
 
 /// The content of the file `oci-layout`.
 pub const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// Writes the artifact into the layout at `path`, made if it is not there.
-pub async fn write(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
+/// One image on its way into a layout.
+pub struct Load<'a> {
+    /// As the layout's index lists it, with the name in its annotations.
+    pub entry: Descriptor,
+    /// Every blob of it once.
+    pub list: Vec<Blob>,
+    /// Where their bytes are.
+    pub blobs: &'a Blobs,
+}
+/// An artifact that was built as a layout takes it.
+pub fn load<'a>(cargo: &'a Cargo<'a>) -> Load<'a> {
+    let mut entry = cargo.artifact.root.descriptor.clone();
+    entry.annotations.insert(media::REF_NAME.into(), NAME.into());
+    if let [image] = cargo.artifact.images.as_slice() {
+        entry.platform = Some((&image.platform).into());
+    }
+    Load { entry, list: all(cargo.artifact), blobs: cargo.blobs }
+}
+
+/// Writes images into the layout at `path`, made if it is not there.
+pub async fn write(ctx: &Ctx, loads: &[Load<'_>], path: &Path) -> Result<()> {
     if !path.exists() {
         let new = temporary::directory(path)?;
-        fill(ctx, cargo, new.path(), None).await?;
+        fill(ctx, loads, new.path(), None).await?;
         if new.publish(path) {
             return temporary::sync_directory(
                 path.parent().filter(|up| !up.as_os_str().is_empty()).unwrap_or(Path::new(".")),
@@ -29,7 +47,7 @@ pub async fn write(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path) -> Result<()> {
     }
     let _turn = turn(ctx, path).await;
     let index = existing(path)?;
-    fill(ctx, cargo, path, index).await
+    fill(ctx, loads, path, index).await
 }
 
 /// Waits until nobody else changes the layout; where locks do not work it goes on.
@@ -73,23 +91,37 @@ fn existing(path: &Path) -> Result<Option<Index>> {
     }
 }
 
-async fn fill(ctx: &Ctx, cargo: &Cargo<'_>, path: &Path, old: Option<Index>) -> Result<()> {
+async fn fill(ctx: &Ctx, loads: &[Load<'_>], path: &Path, old: Option<Index>) -> Result<()> {
     let directory = path.join("blobs").join("sha256");
     let failed = |cause| Error::io(format!("writing `{}`", directory.display()), cause);
     fs::create_dir_all(&directory).map_err(failed)?;
-    for blob in all(cargo.artifact) {
-        ctx.cancel.check()?;
-        let target = directory.join(blob.descriptor.digest.hex());
-        if there(&target, &blob.descriptor) {
-            continue;
-        }
-        match &blob.bytes {
-            Some(bytes) => temporary::write(&target, bytes)?,
-            None => copy(ctx, cargo, &blob.descriptor, &target).await?,
+    for load in loads {
+        for blob in &load.list {
+            one(ctx, load.blobs, blob, &directory).await?;
         }
     }
     temporary::write(&path.join("oci-layout"), LAYOUT)?;
-    temporary::write(&path.join("index.json"), &json::canonical(&index(cargo.artifact, old)))
+    temporary::write(&path.join("index.json"), &json::canonical(&index(loads, old)))
+}
+
+async fn one(ctx: &Ctx, blobs: &Blobs, blob: &Blob, directory: &Path) -> Result<()> {
+    ctx.cancel.check()?;
+    let target = directory.join(blob.descriptor.digest.hex());
+    let what = format!("{} to the layout", blob.descriptor.digest.short());
+    ctx.say(Event::Begin { what: what.clone(), total: blob.descriptor.size });
+    let how = if there(&target, &blob.descriptor) {
+        "already there"
+    } else if blobs.is_foreign(ctx, &blob.descriptor).await? {
+        "left where its `urls` lead"
+    } else {
+        match &blob.bytes {
+            Some(bytes) => temporary::write(&target, bytes)?,
+            None => copy(ctx, blobs, &blob.descriptor, &target).await?,
+        }
+        "written"
+    };
+    ctx.say(Event::End { what, how });
+    Ok(())
 }
 
 /// Whether the blob is there with the right bytes.
@@ -112,8 +144,8 @@ fn digest(file: &mut File) -> std::io::Result<Digest> {
     }
 }
 
-async fn copy(ctx: &Ctx, cargo: &Cargo<'_>, descriptor: &Descriptor, target: &Path) -> Result<()> {
-    let mut source = checked(cargo.blobs.open(ctx, descriptor).await?, descriptor);
+async fn copy(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, target: &Path) -> Result<()> {
+    let mut source = checked(blobs.open(ctx, descriptor).await?, descriptor);
     let target = target.to_path_buf();
     let copied = tokio::task::spawn_blocking(move || {
         let mut temporary = temporary::file(&target)?;
@@ -124,10 +156,10 @@ async fn copy(ctx: &Ctx, cargo: &Cargo<'_>, descriptor: &Descriptor, target: &Pa
 }
 
 /// The name of the image in the layout: tools that know images only by name (umoci, podman) find it.
-const NAME: &str = "latest";
+pub const NAME: &str = "latest";
 
-/// The layout's index: this artifact, and whatever images of other names are there.
-pub fn index(artifact: &Artifact, old: Option<Index>) -> Index {
+/// The layout's index: these images, and whatever images of other names are there.
+pub fn index(loads: &[Load<'_>], old: Option<Index>) -> Index {
     let mut index = old.unwrap_or(Index {
         schema_version: 2,
         media_type: media::INDEX.into(),
@@ -137,15 +169,13 @@ pub fn index(artifact: &Artifact, old: Option<Index>) -> Index {
         annotations: Default::default(),
         rest: Default::default(),
     });
-    let mut entry = artifact.root.descriptor.clone();
-    index.manifests.retain(|old| match old.annotations.get(media::REF_NAME) {
-        Some(name) => name != NAME,
-        None => old.digest != entry.digest,
-    });
-    entry.annotations.insert(media::REF_NAME.into(), NAME.into());
-    if let [image] = artifact.images.as_slice() {
-        entry.platform = Some((&image.platform).into());
+    for load in loads {
+        let own = load.entry.annotations.get(media::REF_NAME);
+        index.manifests.retain(|entry| match entry.annotations.get(media::REF_NAME) {
+            Some(name) => Some(name) != own,
+            None => entry.digest != load.entry.digest,
+        });
+        index.manifests.push(load.entry.clone());
     }
-    index.manifests.push(entry);
     index
 }

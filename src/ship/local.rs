@@ -1,22 +1,56 @@
-//! Stage 9: the local store as a destination. An artifact in; its documents in the store and one line that describes it out.
+//! Stage 9: the local store as a destination. An image in; its documents in the store and one line that describes it out.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Cargo;
 use super::blobs::all;
 use crate::ctx::Ctx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::json::canonical;
+use crate::oci::{Descriptor, Digest};
 
 /// Keeps the artifact: its layers are in the store already, layers of a base stay where they are until they are needed.
 pub async fn keep(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<()> {
     for bytes in all(cargo.artifact).into_iter().filter_map(|blob| blob.bytes) {
         ctx.store.put(&bytes)?;
     }
-    let root = &cargo.artifact.root.descriptor;
-    let names: Vec<String> = cargo.target.names.iter().map(ToString::to_string).collect();
-    let tags: Vec<&str> = cargo.target.tags.iter().map(|tag| tag.as_str()).collect();
-    let platforms: Vec<String> = cargo.artifact.images.iter().map(|image| image.platform.to_string()).collect();
-    let description = json!({ "root": root, "names": names, "tags": tags, "platforms": platforms });
-    ctx.store.keep_image(&root.digest, &canonical(&description))
+    let names = cargo.target.names.iter().map(ToString::to_string);
+    let tagged = |name: String| match cargo.target.tags.as_slice() {
+        [] => vec![name],
+        tags => tags.iter().map(|tag| format!("{name}:{tag}")).collect(),
+    };
+    let references: Vec<String> = names.flat_map(tagged).collect();
+    let platforms = cargo.artifact.images.iter().map(|image| image.platform.to_string()).collect();
+    describe(ctx, &cargo.artifact.root.descriptor, &references, platforms).await
+}
+
+/// Writes down that the store holds an image under these names. A name that another image had is this one's now.
+pub async fn describe(ctx: &Ctx, root: &Descriptor, references: &[String], platforms: Vec<String>) -> Result<()> {
+    let (store, root, mut references) = (ctx.store.clone(), root.clone(), references.to_vec());
+    let work = tokio::task::spawn_blocking(move || {
+        let _turn = store.turn("the list of images", &Digest::of(b"images"));
+        for bytes in store.images() {
+            let Ok(mut other) = serde_json::from_slice::<Value>(&bytes) else { continue };
+            let Some(digest) = other["root"]["digest"].as_str().and_then(|text| text.parse::<Digest>().ok()) else {
+                continue;
+            };
+            let texts = other["references"].as_array().cloned().unwrap_or_default();
+            let mut theirs: Vec<String> = texts.iter().filter_map(Value::as_str).map(str::to_string).collect();
+            if digest == root.digest {
+                references.extend(theirs);
+                continue;
+            }
+            let before = theirs.len();
+            theirs.retain(|name| !references.contains(name));
+            if theirs.len() != before {
+                other["references"] = json!(theirs);
+                store.keep_image(&digest, &canonical(&other))?;
+            }
+        }
+        references.sort();
+        references.dedup();
+        let description = json!({ "root": root, "references": references, "platforms": platforms });
+        store.keep_image(&root.digest, &canonical(&description))
+    });
+    work.await.map_err(|cause| Error::bug("a thread broke down").because(cause))?
 }

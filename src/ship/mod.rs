@@ -5,14 +5,19 @@
 
 mod archive;
 mod blobs;
+mod carry;
 mod engine;
+mod goal;
 mod layout;
 mod local;
 mod push;
 mod temporary;
 
 pub use blobs::{Blob, Blobs, all};
-pub use push::{Pushed, Target};
+pub use carry::{Carried, Carry, carry, open_all};
+pub use engine::sockets;
+pub use goal::Goal;
+pub use push::{Freight, Pushed, Target, set};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +26,6 @@ use std::str::FromStr;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, printable};
 use crate::image::Artifact;
-use crate::oci::Repository;
 
 /// Where an artifact can go.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,8 +117,8 @@ pub async fn send(ctx: &Ctx, cargo: &Cargo<'_>, destination: &Destination) -> Re
     }
     match destination {
         Destination::Store => local::keep(ctx, cargo).await?,
-        Destination::Layout(path) => layout::write(ctx, cargo, path).await?,
-        Destination::Archive(path) => archive::oci(ctx, cargo, path).await?,
+        Destination::Layout(path) => layout::write(ctx, &[layout::load(cargo)], path).await?,
+        Destination::Archive(path) => archive::oci(ctx, &[layout::load(cargo)], path).await?,
         Destination::DockerArchive(path) => archive::docker(ctx, cargo, path).await?,
         Destination::Docker => engine::docker(ctx, cargo).await?,
         Destination::Podman => engine::podman(ctx, cargo).await?,
@@ -128,7 +132,12 @@ pub fn receipt(path: &Path, bytes: &[u8]) -> Result<()> {
     temporary::write(path, bytes)
 }
 
-/// The names under which engines know the image: `NAME:latest` for each repository.
-fn local_names(names: &[Repository]) -> Vec<String> {
-    names.iter().map(|name| format!("{name}:latest")).collect()
+/// The names under which engines know the image: as it is known, else `NAME:latest` for each repository.
+fn local_names(target: &Target) -> Vec<String> {
+    let latest = target.names.iter().map(|name| format!("{name}:latest"));
+    let known = target.known_as.iter().map(|name| {
+        let tag = name.tag.as_ref().map_or("latest", |tag| tag.as_str());
+        format!("{}:{tag}", name.repository)
+    });
+    if target.known_as.is_empty() { latest.collect() } else { known.collect() }
 }

@@ -10,12 +10,11 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use super::Cargo;
-use super::blobs::{Blob, all};
+use super::blobs::{Blob, Blobs, all};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
-use crate::oci::{Descriptor, Repository, Tag, media};
-use crate::plan::Base;
+use crate::oci::{Descriptor, Digest, Reference, Repository, Tag, media};
 use crate::registry::{self, Body, PushedManifest, Which};
 
 /// How many blobs go to one registry at once.
@@ -28,6 +27,8 @@ pub struct Target {
     pub names: Vec<Repository>,
     /// Its tags, in the order in which they are set.
     pub tags: Vec<Tag>,
+    /// The names that engines and the local store show, where these are not made of the repositories.
+    pub known_as: Vec<Reference>,
 }
 
 /// What one repository took.
@@ -53,17 +54,28 @@ impl Pushed {
     }
 }
 
+/// Content on its way to registries: every blob once, children before parents, the root last.
+pub struct Freight<'a> {
+    /// What is sent.
+    pub list: Vec<Blob>,
+    /// Where its bytes are.
+    pub blobs: &'a Blobs,
+    /// More repositories that hold all of it.
+    pub mounts: Vec<Repository>,
+}
+
 /// Pushes to every repository: all content to all of them first, then the tags.
 pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
+    let freight = Freight { list: all(cargo.artifact), blobs: cargo.blobs, mounts: Vec::new() };
     let mut pushed = Vec::new();
     for name in &cargo.target.names {
-        let objects = content(ctx, cargo, name).await?;
+        let objects = content(ctx, &freight, name).await?;
         pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
     }
     for pushed in &mut pushed {
         for tag in &cargo.target.tags {
             ctx.cancel.check()?;
-            let how = set(ctx, cargo, &pushed.name, tag).await?;
+            let how = set(ctx, &freight, &pushed.name, tag).await?;
             ctx.say(Event::Detail { text: format!("tag {}:{tag}: {how}", pushed.name) });
             pushed.tags.push((tag.clone(), how));
         }
@@ -72,121 +84,129 @@ pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
 }
 
 /// Blobs, then manifests by digest, children before the index.
-async fn content(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository) -> Result<Vec<(Descriptor, &'static str)>> {
-    let root = &cargo.artifact.root.descriptor;
-    if ctx.registries.head(name, Which::Digest(&root.digest)).await? == Some(root.digest) {
-        return Ok(vec![(root.clone(), "already there")]);
+pub async fn content(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Result<Vec<(Descriptor, &'static str)>> {
+    let root = freight.root()?;
+    if ctx.registries.head(name, Which::Digest(&root.descriptor.digest)).await? == Some(root.descriptor.digest) {
+        return Ok(vec![(root.descriptor.clone(), "already there")]);
     }
-    let (manifests, blobs): (Vec<Blob>, Vec<Blob>) = all(cargo.artifact).into_iter().partition(is_manifest);
+    let (manifests, blobs): (Vec<&Blob>, Vec<&Blob>) = freight.list.iter().partition(|blob| is_manifest(blob));
     let mut done: Vec<(Descriptor, &'static str)> = stream::iter(blobs)
         .map(|blob| async move {
-            let how = one(ctx, cargo, name, &blob).await?;
-            Ok::<_, Error>((blob.descriptor, how))
+            let how = one(ctx, freight, name, blob).await?;
+            Ok::<_, Error>((blob.descriptor.clone(), how))
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
     for manifest in manifests {
         ctx.cancel.check()?;
-        let bytes = manifest.bytes.ok_or_else(|| Error::bug("a manifest without bytes"))?;
-        manifest_at(
-            ctx,
-            cargo,
-            name,
-            Which::Digest(&manifest.descriptor.digest),
-            &manifest.descriptor.media_type,
-            &bytes,
-        )
-        .await?;
-        done.push((manifest.descriptor, "uploaded"));
+        manifest_at(ctx, freight, name, Which::Digest(&manifest.descriptor.digest), manifest).await?;
+        done.push((manifest.descriptor.clone(), "uploaded"));
     }
     Ok(done)
 }
 
-async fn one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob) -> Result<&'static str> {
-    ctx.cancel.check()?;
-    let descriptor = &blob.descriptor;
-    let what = format!("{} {}", if blob.bytes.is_some() { "config" } else { "layer" }, descriptor.digest.short());
-    ctx.say(Event::Begin { what: what.clone(), total: descriptor.size });
-    let how = push_one(ctx, cargo, name, blob, &what).await?;
-    ctx.say(Event::End { what, how });
-    Ok(how)
-}
+impl Freight<'_> {
+    /// What names all of it.
+    pub fn root(&self) -> Result<&Blob> {
+        self.list.last().ok_or_else(|| Error::bug("nothing was to be sent"))
+    }
 
-async fn push_one(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, blob: &Blob, what: &str) -> Result<&'static str> {
-    let descriptor = &blob.descriptor;
-    let how = match &blob.bytes {
-        Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await?,
-        None => {
-            let base = cargo.blobs.base(&descriptor.digest).map(|base| &base.reference);
-            let from: Vec<Repository> = match base {
-                Some(Base::Registry(pinned)) if pinned.repository.registry == name.registry => {
-                    vec![pinned.repository.clone()]
-                }
-                _ => Vec::new(),
-            };
-            let lazy = Lazy { ctx, cargo, descriptor, name, from: &from, what };
-            lazy.push().await?
+    /// Where a registry can take a blob over from.
+    fn sources(&self, name: &Repository, digest: &Digest) -> Vec<Repository> {
+        let near = |other: &&Repository| other.registry == name.registry && other.path != name.path;
+        let mut sources: Vec<Repository> = Vec::new();
+        for source in self.blobs.holder(digest).into_iter().chain(&self.mounts).filter(near) {
+            if !sources.contains(source) {
+                sources.push(source.clone());
+            }
         }
-    };
-    Ok(match how {
-        registry::Pushed::AlreadyThere => "already there",
-        registry::Pushed::Mounted => "mounted",
-        registry::Pushed::Uploaded => "uploaded",
-    })
-}
-
-/// A layer that is only opened (and, of a base, only fetched) when the registry lacks it.
-struct Lazy<'a> {
-    ctx: &'a Ctx,
-    cargo: &'a Cargo<'a>,
-    descriptor: &'a Descriptor,
-    name: &'a Repository,
-    from: &'a [Repository],
-    what: &'a str,
-}
-
-impl Lazy<'_> {
-    async fn push(&self) -> Result<registry::Pushed> {
-        let Lazy { ctx, cargo, descriptor, name, from, what } = self;
-        if cargo.blobs.base(&descriptor.digest).is_some() && ctx.registries.has_blob(name, &descriptor.digest).await? {
-            return Ok(registry::Pushed::AlreadyThere);
-        }
-        let file = cargo.blobs.open(ctx, descriptor).await?;
-        ctx.registries.push_blob(name, descriptor, &Large::new(ctx, file, what), from).await
+        sources
     }
 }
 
-async fn set(ctx: &Ctx, cargo: &Cargo<'_>, name: &Repository, tag: &Tag) -> Result<&'static str> {
-    let root = &cargo.artifact.root;
-    manifest_at(ctx, cargo, name, Which::Tag(tag), &root.descriptor.media_type, &root.bytes).await
+/// One blob, with what happened to it for whoever watches.
+async fn one(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, blob: &Blob) -> Result<&'static str> {
+    ctx.cancel.check()?;
+    let descriptor = &blob.descriptor;
+    let kind = if blob.bytes.is_some() { "config" } else { "blob" };
+    let what = format!("{kind} {} to {}", descriptor.digest.short(), name.path);
+    ctx.say(Event::Begin { what: what.clone(), total: descriptor.size });
+    let how = match &blob.bytes {
+        Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await.map(word),
+        None => lazily(ctx, freight, name, descriptor, &what).await,
+    };
+    ctx.say(Event::End { what, how: how.as_ref().unwrap_or(&"failed") });
+    how
+}
+
+fn word(how: registry::Pushed) -> &'static str {
+    match how {
+        registry::Pushed::AlreadyThere => "already there",
+        registry::Pushed::Mounted => "mounted",
+        registry::Pushed::Uploaded => "uploaded",
+    }
+}
+
+/// Opens a blob (and fetches one that is elsewhere) only when the registry lacks it.
+async fn lazily(
+    ctx: &Ctx,
+    freight: &Freight<'_>,
+    name: &Repository,
+    descriptor: &Descriptor,
+    what: &str,
+) -> Result<&'static str> {
+    let digest = &descriptor.digest;
+    if freight.blobs.is_elsewhere(digest) {
+        if ctx.registries.has_blob(name, digest).await? {
+            return Ok("already there");
+        }
+        for source in freight.sources(name, digest) {
+            if ctx.registries.mount_blob(name, digest, &source).await? {
+                return Ok("mounted");
+            }
+        }
+        if freight.blobs.is_foreign(ctx, descriptor).await? {
+            return Ok("left where its `urls` lead");
+        }
+    }
+    let file =
+        Large { file: Arc::new(freight.blobs.open(ctx, descriptor).await?), what: what.into(), sink: ctx.sink.clone() };
+    ctx.registries.push_blob(name, descriptor, &file, &[]).await.map(word)
+}
+
+/// Makes a tag say the root, which is there.
+pub async fn set(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, tag: &Tag) -> Result<&'static str> {
+    manifest_at(ctx, freight, name, Which::Tag(tag), freight.root()?).await
 }
 
 /// Pushes a manifest; content that the registry says it lacks, though it said before that it holds it, is pushed once more.
 async fn manifest_at(
     ctx: &Ctx,
-    cargo: &Cargo<'_>,
+    freight: &Freight<'_>,
     name: &Repository,
     which: Which<'_>,
-    media_type: &str,
-    bytes: &[u8],
+    manifest: &Blob,
 ) -> Result<&'static str> {
+    let bytes = manifest.bytes.as_ref().ok_or_else(|| Error::bug("a manifest without bytes"))?;
+    let media_type = &manifest.descriptor.media_type;
     let missing = match ctx.registries.push_manifest(name, which, media_type, bytes).await? {
         PushedManifest::Unchanged => return Ok("unchanged"),
         PushedManifest::Created { .. } => return Ok("set"),
         PushedManifest::Missing(missing) => missing,
     };
-    for blob in all(cargo.artifact) {
-        let named = missing.is_empty() || missing.contains(&blob.descriptor.digest);
-        match (&blob.bytes, named && !is_manifest(&blob)) {
-            (_, false) => {}
-            (Some(bytes), true) => {
-                ctx.registries.push_blob_anew(name, &blob.descriptor, &Bytes::from(bytes.clone())).await?;
+    for blob in freight.list.iter().filter(|blob| !is_manifest(blob)) {
+        let descriptor = &blob.descriptor;
+        let named = missing.is_empty() || missing.contains(&descriptor.digest);
+        match &blob.bytes {
+            _ if !named || freight.blobs.is_foreign(ctx, descriptor).await? => {}
+            Some(bytes) => {
+                ctx.registries.push_blob_anew(name, descriptor, &Bytes::from(bytes.clone())).await?;
             }
-            (None, true) => {
-                let file = cargo.blobs.open(ctx, &blob.descriptor).await?;
-                let body = Large::new(ctx, file, "layer once more");
-                ctx.registries.push_blob_anew(name, &blob.descriptor, &body).await?;
+            None => {
+                let (what, sink) = (descriptor.digest.short(), ctx.sink.clone());
+                let file = Large { file: Arc::new(freight.blobs.open(ctx, descriptor).await?), what, sink };
+                ctx.registries.push_blob_anew(name, descriptor, &file).await?;
             }
         }
     }
@@ -199,35 +219,32 @@ async fn manifest_at(
     }
 }
 
-fn is_manifest(blob: &Blob) -> bool {
-    [media::MANIFEST, media::INDEX].contains(&blob.descriptor.media_type.as_str())
+/// Whether a blob is pushed as a manifest: a document that was read, not just something of that media type.
+pub fn is_manifest(blob: &Blob) -> bool {
+    let known = [media::MANIFEST, media::INDEX, media::DOCKER_MANIFEST, media::DOCKER_LIST];
+    blob.bytes.is_some() && known.contains(&blob.descriptor.media_type.as_str())
 }
 
-/// A body in an open, verified file of the store.
+/// A body in an open, verified file of the store, which tells how far it is.
 struct Large {
     file: Arc<File>,
+    what: String,
     sink: Sink,
-    what: Arc<str>,
-}
-
-impl Large {
-    fn new(ctx: &Ctx, file: File, what: &str) -> Large {
-        Large { file: Arc::new(file), sink: ctx.sink.clone(), what: what.into() }
-    }
 }
 
 impl Body for Large {
     fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(At { file: self.file.clone(), offset, sink: self.sink.clone(), what: self.what.clone() }))
+        let Large { file, what, sink } = self;
+        Ok(Box::new(At { file: file.clone(), what: what.clone(), sink: sink.clone(), offset }))
     }
 }
 
 /// A reader with a position of its own in a shared file.
 struct At {
     file: Arc<File>,
-    offset: u64,
+    what: String,
     sink: Sink,
-    what: Arc<str>,
+    offset: u64,
 }
 
 impl Read for At {
@@ -236,7 +253,7 @@ impl Read for At {
         let before = self.offset;
         self.offset += count as u64;
         if before >> 20 != self.offset >> 20 {
-            (self.sink)(Event::Step { what: self.what.to_string(), done: self.offset });
+            (self.sink)(Event::Step { what: self.what.clone(), done: self.offset });
         }
         Ok(count)
     }

@@ -45,7 +45,8 @@ pub(super) async fn blob(ctx: &Ctx, reference: &plan::Base, descriptor: &Descrip
     }
 }
 
-async fn stored(ctx: &Ctx, descriptor: &Descriptor) -> Result<bool> {
+/// Whether the store holds a blob, whole and of the descriptor's size.
+pub(super) async fn stored(ctx: &Ctx, descriptor: &Descriptor) -> Result<bool> {
     let (store, digest, size) = (ctx.store.clone(), descriptor.digest, descriptor.size);
     blocking(move || match store.open(&digest)? {
         None => Ok(false),

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
-use crate::oci::{Digest, Index, document, json};
+use crate::oci::{Digest, Document, Index, document, json};
 use crate::plan;
 use crate::source::list::plain;
 use crate::source::tar::{Entries, Type, entries};
@@ -67,11 +67,11 @@ pub fn archive(place: &plan::Local, digest: &Digest) -> Result<Blob> {
     refuse_compressed(&mut file, &name)?;
     let found = headers(&mut file).map_err(failed)?;
     let mut open = |path: &str| match found.get(path.as_bytes()) {
-        Some(Place::Plain { start, size }) => {
+        Some(Found::Plain { start, size }) => {
             file.seek(SeekFrom::Start(*start))?;
             Ok(Some(Ok((file.try_clone()?, *size))))
         }
-        Some(Place::Odd) => Ok(Some(Err(()))),
+        Some(Found::Odd | Found::Link(_)) => Ok(Some(Err(()))),
         None => Ok(None),
     };
     match open(&format!("blobs/sha256/{}", digest.hex())).map_err(failed)? {
@@ -96,12 +96,66 @@ fn refuse_compressed(file: &mut File, name: &str) -> Result<()> {
         .hint(format!("unpack it with `{tool}` and name the tar; the digest stays the same")))
 }
 
-enum Place {
-    Plain { start: u64, size: u64 },
+/// The `index.json` of a layout directory.
+pub fn layout_index(place: &plan::Local) -> Result<Index> {
+    let name = format!("oci:{}", place.written);
+    match in_layout(place, &["index.json"]) {
+        Ok((file, _)) => index(file, &name),
+        Err(cause) => Err(no_index(&name, cause.into())),
+    }
+}
+
+/// The `index.json` of a layout in a tar archive.
+pub fn archive_index(place: &plan::Local) -> Result<Index> {
+    let name = format!("oci-archive:{}", place.written);
+    let failed = |cause| Error::io(format!("reading `{name}`"), cause);
+    let mut file = File::open(&place.path).map_err(|cause| no_index(&name, cause))?;
+    refuse_compressed(&mut file, &name)?;
+    match headers(&mut file).map_err(failed)?.get(b"index.json".as_slice()) {
+        Some(Found::Plain { start, size }) => {
+            file.seek(SeekFrom::Start(*start)).map_err(failed)?;
+            index(file.take(*size), &name)
+        }
+        _ => Err(no_index(&name, io::ErrorKind::NotFound.into())),
+    }
+}
+
+fn no_index(name: &str, cause: io::Error) -> Error {
+    Error::usage(format!("`{name}` is no OCI layout: its `index.json` cannot be read"))
+        .because(cause)
+        .hint("check the path; an archive of `docker save` is named `docker-archive:FILE`")
+}
+
+fn index(file: impl Read, name: &str) -> Result<Index> {
+    let mut bytes = Vec::new();
+    let read = file.take(document::MOST_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|cause| Error::io(format!("reading `{name}`"), cause))?;
+    match Document::read(&bytes, None, &format!("the `index.json` of `{name}`"))? {
+        Document::Index(index) => Ok(index),
+        Document::Manifest(_) => Err(Error::usage(format!("the `index.json` of `{name}` is no index"))),
+    }
+}
+
+/// A file of an archive.
+pub enum Found {
+    /// A plain file, and where its bytes stand.
+    Plain {
+        /// Where they begin.
+        start: u64,
+        /// How many they are.
+        size: u64,
+    },
+    /// A link, and where it leads.
+    Link(Vec<u8>),
+    /// Anything else.
     Odd,
 }
 
-fn headers(file: &mut File) -> io::Result<BTreeMap<Vec<u8>, Place>> {
+/// The files of an archive by their paths.
+pub type Files = BTreeMap<Vec<u8>, Found>;
+
+/// Finds all files of an archive in one pass over its headers.
+pub fn headers(file: &mut File) -> io::Result<Files> {
     let length = file.metadata()?.len();
     let mut found = BTreeMap::new();
     let mut entries: Entries<&mut File> = entries(file);
@@ -111,8 +165,9 @@ fn headers(file: &mut File) -> io::Result<BTreeMap<Vec<u8>, Place>> {
         let whole = start.checked_add(entry.size).is_some_and(|end| end <= length);
         let place = match entry.kind {
             Type::Directory => continue,
-            Type::File if entry.whole && whole => Place::Plain { start, size: entry.size },
-            _ => Place::Odd,
+            Type::File if entry.whole && whole => Found::Plain { start, size: entry.size },
+            Type::Link | Type::HardLink => Found::Link(entry.target),
+            _ => Found::Odd,
         };
         found.insert(plain(&entry.path)?, place);
         if found.len() > MOST_ENTRIES {

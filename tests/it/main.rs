@@ -5,6 +5,7 @@ mod bad;
 mod bases;
 mod cli;
 mod copies;
+mod daily;
 mod docs;
 mod examples;
 mod layers;

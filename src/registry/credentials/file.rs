@@ -61,6 +61,24 @@ impl File {
         })
     }
 
+    /// What stands there, in words: how many entries and which helpers; no secret.
+    pub fn told(&self) -> String {
+        let entries = self.auths.iter().flatten().filter(|(_, entry)| !entry.is_empty()).count();
+        let plain = if entries == 1 {
+            "1 entry with a secret in it".into()
+        } else {
+            format!("{entries} entries with secrets in them")
+        };
+        let named = self.cred_helpers.iter().flat_map(BTreeMap::values).chain(&self.creds_store);
+        let mut helpers: Vec<String> = named
+            .filter(|name| !name.is_empty())
+            .map(|name| format!("`docker-credential-{}`", name.escape_debug()))
+            .collect();
+        helpers.sort();
+        helpers.dedup();
+        if helpers.is_empty() { plain } else { format!("{plain}, and the helpers {}", helpers.join(", ")) }
+    }
+
     /// The helper that is declared for this very registry, with the server name to ask it for.
     pub fn helper_for(&self, registry: &Registry) -> Option<(String, String)> {
         let helpers = self.cred_helpers.as_ref()?;
@@ -92,13 +110,13 @@ impl File {
     }
 }
 
-/// The server name that `docker login` gives to helpers.
-fn server(registry: &Registry) -> String {
+/// The server name that `docker login` gives to helpers and writes into the file.
+pub(super) fn server(registry: &Registry) -> String {
     if is_hub(registry) { HUB[0].to_string() } else { registry.to_string() }
 }
 
 /// How many path parts of a key fit, if the key is for this registry and path at all.
-fn fits(key: &str, registry: &Registry, path: &str) -> Option<usize> {
+pub(super) fn fits(key: &str, registry: &Registry, path: &str) -> Option<usize> {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let (host, rest) = bare.split_once('/').unwrap_or((bare, ""));
     let host = host.to_ascii_lowercase();

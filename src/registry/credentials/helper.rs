@@ -36,6 +36,52 @@ pub(super) async fn get(
     search: Option<&OsString>,
     patience: Duration,
 ) -> Result<Option<Credential>> {
+    let input = format!("{server}\n");
+    let (program, success, output) = run(helper, "get", server, input.as_bytes(), search, patience).await?;
+    judge(&program, success, &output)
+}
+
+/// Gives a helper a credential to keep.
+pub(super) async fn store(
+    helper: &str,
+    server: &str,
+    user: &str,
+    secret: &str,
+    search: Option<&OsString>,
+    patience: Duration,
+) -> Result<()> {
+    let input = serde_json::json!({ "ServerURL": server, "Username": user, "Secret": secret }).to_string();
+    let (program, success, _) = run(helper, "store", server, input.as_bytes(), search, patience).await?;
+    if success {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the credential helper `{program}` did not keep the credential"))
+        .hint(format!("run `{program} store` by hand to see why, or take it out of the file that names it")))
+}
+
+/// Makes a helper forget what it holds for a server; that it holds nothing is no failure.
+pub(super) async fn erase(helper: &str, server: &str, search: Option<&OsString>, patience: Duration) -> Result<()> {
+    if get(helper, server, search, patience).await?.is_none() {
+        return Ok(());
+    }
+    let input = format!("{server}\n");
+    let (program, success, _) = run(helper, "erase", server, input.as_bytes(), search, patience).await?;
+    if success {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the credential helper `{program}` did not erase the credential"))
+        .hint(format!("run `{program} erase` by hand to see why")))
+}
+
+/// Runs a helper: its program, whether it succeeded and what it printed.
+async fn run(
+    helper: &str,
+    action: &str,
+    server: &str,
+    input: &[u8],
+    search: Option<&OsString>,
+    patience: Duration,
+) -> Result<(String, bool, Vec<u8>)> {
     check(helper, server)?;
     let program = format!("docker-credential-{helper}");
     let path = find(&program, search).ok_or_else(|| {
@@ -43,11 +89,11 @@ pub(super) async fn get(
             .hint(format!("install `{program}`, or take it out of the file that names it"))
     })?;
     let mut command = Command::new(path);
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command
         .spawn()
         .map_err(|cause| Error::usage(format!("the credential helper `{program}` does not start")).because(cause))?;
-    let said = tokio::time::timeout(patience, talk(&mut child, server)).await;
+    let said = tokio::time::timeout(patience, talk(&mut child, input)).await;
     let (success, output) = match said {
         Ok(Ok(said)) => said,
         Ok(Err(cause)) => {
@@ -62,7 +108,7 @@ pub(super) async fn get(
             )));
         }
     };
-    judge(&program, success, &output)
+    Ok((program, success, output))
 }
 
 fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
@@ -90,11 +136,11 @@ fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credentia
     }))
 }
 
-/// Writes the server to the helper and reads what it prints, at most one byte over the limit.
-async fn talk(child: &mut Child, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+/// Writes the input to the helper and reads what it prints, at most one byte over the limit.
+async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, Vec<u8>)> {
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that answers without reading is fine.
-        let _ = stdin.write_all(format!("{server}\n").as_bytes()).await;
+        let _ = stdin.write_all(input).await;
     }
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {

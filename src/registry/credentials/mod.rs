@@ -3,6 +3,8 @@
 
 mod file;
 mod helper;
+mod keep;
+mod trail;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::oci::Registry;
 
 pub(super) use file::File;
+pub use keep::Kept;
+pub use trail::Look;
 
 /// A credential for one registry. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +37,18 @@ pub enum Credential {
     },
     /// A bearer token for the registry itself.
     Bearer(String),
+}
+
+impl Credential {
+    /// The account, where it is known; never a secret.
+    pub fn account(&self) -> Option<&str> {
+        match self {
+            Credential::Password { user, .. } | Credential::Identity { user, .. } => {
+                Some(user.as_str()).filter(|user| !user.is_empty())
+            }
+            Credential::Bearer(_) => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Credential {
@@ -81,7 +97,8 @@ impl std::fmt::Debug for Place {
 }
 
 impl Place {
-    fn name(&self) -> String {
+    /// The place in words.
+    pub fn name(&self) -> String {
         match self {
             Place::File(path) => format!("`{}`", path.display()),
             Place::Inline(variable, _) => format!("`{variable}`"),

@@ -1,0 +1,105 @@
+//! Stage 4: how the credential for a registry is looked for, step by step, for `doctor`. A registry and a repository in, what each
+//! place holds out; account names, never a secret. Reads the credential files and runs helpers.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::{File, Place, Source, helper};
+use crate::error::Result;
+use crate::oci::Registry;
+
+/// What one place holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The place, in words.
+    pub place: String,
+    /// What was found there, in words.
+    pub told: String,
+    /// Whether it is what is used.
+    pub used: bool,
+    /// What is wrong with it, if something is.
+    pub wrong: Option<String>,
+}
+
+impl Source {
+    /// All places in the order in which they are looked at, with what they hold for a repository. What stands after the place that is used
+    /// is looked at too, but no helper is asked for it.
+    pub async fn trail(&self, registry: &Registry, path: &str, patience: Duration) -> Vec<Look> {
+        let mut looks = Vec::new();
+        let mut used = false;
+        for place in &self.places {
+            let mut look = match self.look(place, registry, path, patience, used).await {
+                Ok(look) => look,
+                Err(error) => {
+                    let wrong = std::iter::once(error.message().to_string()).chain(error.causes());
+                    let wrong = Some(wrong.collect::<Vec<_>>().join(": "));
+                    Look { place: place.name(), told: "cannot be used".into(), used: false, wrong }
+                }
+            };
+            look.used &= !used;
+            used |= look.used || look.wrong.is_some();
+            if look.wrong.is_none() {
+                look.wrong = open_to_others(place);
+            }
+            looks.push(look);
+        }
+        looks
+    }
+
+    /// All places, whether they can be read and which helpers they name; no helper is asked.
+    pub fn files(&self) -> Vec<Look> {
+        let one = |place: &Place| {
+            let look = |told: String, wrong| Look { place: place.name(), told, used: false, wrong };
+            match File::read(place) {
+                Ok(Some(file)) => look(file.told(), open_to_others(place)),
+                Ok(None) => look("not there".into(), None),
+                Err(error) => look("cannot be read".into(), Some(error.message().to_string())),
+            }
+        };
+        self.places.iter().map(one).collect()
+    }
+
+    async fn look(
+        &self,
+        place: &Place,
+        registry: &Registry,
+        path: &str,
+        patience: Duration,
+        used: bool,
+    ) -> Result<Look> {
+        let look = |told: String, used: bool| Look { place: place.name(), told, used, wrong: None };
+        let Some(file) = File::read(place)? else { return Ok(look("not there".into(), false)) };
+        let mut silent = Vec::new();
+        let mut helpers: Vec<(String, String)> = file.helper_for(registry).into_iter().collect();
+        for round in 0..2 {
+            for (server, name) in std::mem::take(&mut helpers) {
+                let shown = format!("the helper `docker-credential-{name}`");
+                if used {
+                    return Ok(look(format!("names {shown}"), false));
+                }
+                match helper::get(&name, &server, self.search.as_ref(), patience).await? {
+                    Some(credential) => {
+                        let account = credential.account().unwrap_or("no account name").to_string();
+                        return Ok(look(format!("{shown} has a {credential:?} for `{server}` ({account})"), true));
+                    }
+                    None => silent.push(format!("{shown} has nothing for `{server}`")),
+                }
+            }
+            if round == 0 {
+                if let Some((key, credential)) = file.entry_for(registry, path)? {
+                    let account = credential.account().unwrap_or("no account name").to_string();
+                    return Ok(look(format!("the entry `{key}` has a {credential:?} ({account})"), true));
+                }
+                helpers.extend(file.store_for(registry));
+            }
+        }
+        Ok(look(if silent.is_empty() { "no entry for it".into() } else { silent.join("; ") }, false))
+    }
+}
+
+/// What is wrong with a file that others may read.
+fn open_to_others(place: &Place) -> Option<String> {
+    let Place::File(path) = place else { return None };
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o077;
+    (mode != 0).then(|| format!("others may read it: run `chmod 600 {}`", path.display()))
+}
