@@ -46,7 +46,7 @@ pub struct Made {
 pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<Prepared> {
     let ctx = &session.ctx;
     let location = manifest::locate::locate(&session.options.file)?;
-    let manifest::Read { mut manifest, mut report } = manifest::read(&location, &session.outside())?;
+    let manifest::Read { mut manifest, mut report } = manifest::read(&location, &session.outside());
     if let Some(only) = only {
         choose(&mut manifest, only)?;
     }

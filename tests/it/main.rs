@@ -7,6 +7,7 @@ mod cli;
 mod copies;
 mod docs;
 mod examples;
+mod git;
 mod layers;
 mod outputs;
 mod registry;
