@@ -38,6 +38,10 @@ pub struct Made {
     pub blobs: Blobs,
     /// Its names.
     pub target: Target,
+    /// What each image was asked for, in the order of the plan.
+    pub platforms: Vec<Platform>,
+    /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
+    pub modes: Vec<Vec<(String, Vec<u16>)>>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -198,9 +202,12 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let Prepared { plan, bases, placed, report } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, placed).await?;
+    let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
+    let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
+    let platforms = plan.images.iter().map(|image| image.platform.clone()).collect();
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names, tags: plan.tags };
-    Ok(Made { artifact, blobs, target, report })
+    Ok(Made { artifact, blobs, target, platforms, modes, report })
 }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use super::git::git;
 use super::support::{Project, scratch};
 
 const ITEM: &str = "[[file]]\ndest = \"/x\"\ncontent = \"x\"\n";
@@ -129,12 +130,47 @@ fn plan_tells_whether_anything_changes() {
     assert_eq!(entries["name"], "files");
     assert_eq!(
         entries["entries"],
-        json!([{"path": "x", "kind": "file", "size": 1, "target": null, "mode": "0644 or 0755", "uid": 0, "gid": 0}])
+        json!([{"path": "x", "kind": "file", "size": 1, "target": null, "mode": "0644", "uid": 0, "gid": 0}])
     );
     project.write("image.toml", scratch("created = \"fixed\""));
     let document = project.run(["--format", "json", "plan"]).success().json();
     assert_eq!(document["changed"], true);
     Project::of("schema = 1\n").run(["plan"]).fails(2);
+}
+
+#[test]
+fn plan_lists_entries_under_their_platform_with_their_modes() {
+    let rest = "platforms = [\"linux/arm64\", \"linux/amd64\"]\ncreated = \"fixed\"\n\
+        [[file]]\nsrc = \"tree/\"\ndest = \"/{{ platform.arch }}/\"\n[[symlink]]\ndest = \"/link\"\ntarget = \"x\"";
+    let project = Project::of(&scratch(rest)).file("tree/program", "#!/bin/x\n").file("tree/text", "text");
+    let text = project.run(["plan"]).success().stdout;
+    let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for platform in ["arm64", "amd64"] {
+        let at = lines.iter().position(|line| line.starts_with(&format!("linux/{platform} "))).unwrap();
+        let listed: Vec<&str> = lines[at + 2..at + 6].iter().map(String::as_str).collect();
+        let program = format!("0755 0:0 /{platform}/program (9 bytes)");
+        let plain = format!("0644 0:0 /{platform}/text (4 bytes)");
+        let directory = format!("0755 0:0 /{platform}/");
+        assert!(listed.contains(&&*program) && listed.contains(&&*plain) && listed.contains(&&*directory), "{text}");
+        assert!(listed.contains(&"0777 0:0 /link -> x"), "{text}");
+    }
+    let document = project.run(["--format", "json", "plan"]).success().json();
+    let path = &document["entries"]["linux/amd64"][0]["entries"][1];
+    assert_eq!((&path["path"], &path["mode"]), (&json!("amd64/program"), &json!("0755")));
+}
+
+#[test]
+fn plan_without_a_network_compares_with_the_store() {
+    let project = named("\"registry.example.com/app\"");
+    git(&project, &["init", "-q"]);
+    project.write(".gitignore", "/out/\n");
+    git(&project, &["add", "."]);
+    git(&project, &["commit", "-qm", "one"]);
+    let plan = project.run(["--offline", "plan"]).success();
+    assert!(plan.stdout.contains("unknown (offline)"), "{}", plan.stdout);
+    project.digest();
+    let plan = project.run(["--offline", "plan"]).fails(10);
+    assert!(plan.stdout.contains("unknown (offline)"), "{}", plan.stdout);
 }
 
 #[test]
