@@ -48,11 +48,11 @@ impl<'a> Session<'a> {
         };
         Ok(Session { options, terminal, cancel, ctx })
     }
+}
 
-    /// What the manifest may ask of the world.
-    pub fn outside(&self) -> Outside<'a> {
-        Outside { sets: &self.options.set, env: &variable }
-    }
+/// What the manifest may ask of the world, with these `--set`.
+pub fn outside(sets: &[(String, String)]) -> Outside<'_> {
+    Outside { sets, env: &variable }
 }
 
 fn variable(name: &str) -> Option<OsString> {

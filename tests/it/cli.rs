@@ -1,8 +1,11 @@
 //! The command line's contract: exit codes, what goes where, plan, schema, completions, receipts.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -229,4 +232,35 @@ fn a_receipt_says_what_was_made() {
     let failed = Project::of("schema = 1\n");
     failed.run(["build", "--receipt", "receipt.json"]).fails(2);
     assert_eq!(failed.names(""), ["image.toml"]);
+}
+
+/// The writing end of a pipe, as soon as somebody reads from it.
+fn opened_by_a_reader(pipe: &Path) -> fs::File {
+    let mut writing = fs::OpenOptions::new();
+    writing.write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    for _ in 0..6000 {
+        match writing.open(pipe) {
+            Ok(file) => return file,
+            Err(_) => sleep(Duration::from_millis(10)),
+        }
+    }
+    panic!("nobody reads `{}`", pipe.display());
+}
+
+/// The program waits for git here: one of its files is a pipe to which nobody writes.
+#[test]
+fn a_signal_ends_it_while_it_reads() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let project = small();
+        git(&project, &["init", "-q"]);
+        git(&project, &["add", "."]);
+        git(&project, &["commit", "-qm", "one"]);
+        let pipe = project.path(".git/packed-refs");
+        Command::new("mkfifo").arg(&pipe).status().unwrap();
+        let running = project.run(["check"]).start();
+        let held = opened_by_a_reader(&pipe);
+        Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status().unwrap();
+        running.ends().expect(code);
+        drop(held);
+    }
 }
