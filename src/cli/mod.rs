@@ -11,6 +11,7 @@ mod render;
 mod schema;
 mod session;
 mod signals;
+mod targets;
 mod terminal;
 
 use std::ffi::OsString;
