@@ -145,9 +145,12 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
             "the registry has no tag `{tag}` in `{}`; write a tag with its digest",
             reference.repository
         )),
-        (Err(error), _) => finding
-            .help(format!("write `{reference}@sha256:…`"))
-            .help(format!("the registry could not be asked for it: {}", error.message())),
+        (Err(error), _) => {
+            let why: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
+            finding
+                .help(format!("write `{reference}@sha256:…`"))
+                .help(format!("the registry could not be asked for it: {}", why.join(": ")))
+        }
         _ => finding.help(format!("write `{reference}@sha256:…`, with the digest that the registry shows for the tag")),
     }
 }

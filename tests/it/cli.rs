@@ -62,6 +62,27 @@ fn json_is_one_document() {
 }
 
 #[test]
+fn a_wrong_command_line_is_one_document_too() {
+    for words in [
+        &["--format", "json", "biuld"][..],
+        &["build", "--format=json", "-o", "nothing:x"],
+        &["--format=json", "build", "--jobs", "many"],
+        &["--format", "json"],
+    ] {
+        let done = small().run(words).fails(2);
+        let error = &done.json()["error"];
+        assert_eq!(
+            (&error["kind"], &error["exit"], done.stderr.as_str()),
+            (&json!("usage"), &json!(2), ""),
+            "{words:?}"
+        );
+        assert!(!error["message"].as_str().unwrap().is_empty() && error["hints"].is_array(), "{error}");
+    }
+    assert!(small().run(["--format", "text", "biuld"]).fails(2).stdout.is_empty());
+    assert!(small().run(["--format", "json", "--help"]).success().stdout.contains("Usage"));
+}
+
+#[test]
 fn mft_10_a_reader_that_goes_away_is_no_failure() {
     for words in [&["build"][..], &["--format", "json", "build"], &["plan"], &["schema"], &["completions", "bash"]] {
         small().run(words).after("exec >&-").success();
@@ -263,4 +284,12 @@ fn a_signal_ends_it_while_it_reads() {
         running.ends().expect(code);
         drop(held);
     }
+}
+
+#[test]
+fn a_registry_that_does_not_answer_is_told_with_the_cause() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::of(&super::support::manifest(&format!("127.0.0.1:{port}/app:1"), ""));
+    let done = project.run(["check"]).fails(2);
+    assert!(done.stderr.contains("could not be asked for it: ") && done.stderr.contains("refused"), "{}", done.stderr);
 }
