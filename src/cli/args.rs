@@ -54,7 +54,7 @@ pub struct Global {
     /// Uses nothing that was remembered
     #[arg(long, global = true)]
     pub no_cache: bool,
-    /// Says more; twice for every request
+    /// Says more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Says only what went wrong
@@ -74,7 +74,7 @@ pub enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Looks at manifest, inputs and base; shows all findings at once, writes nothing
+    /// Looks at manifest, inputs and base; shows all findings at once, writes nothing but the store
     Check,
     /// Shows what would be made; exits with 10 where nothing has changed
     Plan,

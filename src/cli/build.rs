@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::args::{Build, Push};
 use super::prepare::{Made, make, prepare};
 use super::session::Session;
-use crate::error::{Error, Result};
+use super::targets;
+use crate::error::Result;
 use crate::image::Artifact;
 use crate::oci::json::canonical;
 use crate::ship::{self, Cargo, Destination, Pushed};
@@ -30,10 +31,7 @@ async fn ship_all(
     receipt: Option<&Path>,
 ) -> Result<u8> {
     let prepared = prepare(session, platform).await?;
-    if destinations.contains(&Destination::Registry) && prepared.plan.names.is_empty() {
-        return Err(Error::usage("the manifest does not say where to push to")
-            .hint("add `name = \"registry.example.com/team/app\"` under `[image]`"));
-    }
+    targets::check(&prepared.plan, &destinations, receipt)?;
     session.terminal.report(&prepared.report);
     let made = make(session, prepared).await?;
     let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };

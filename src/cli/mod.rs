@@ -16,6 +16,7 @@ mod schema;
 mod session;
 mod signals;
 mod tag;
+mod targets;
 mod terminal;
 
 use std::ffi::OsString;
@@ -30,9 +31,10 @@ use crate::error::{Error, Result};
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let json = json(&arguments);
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return ExitCode::from(terminal::usage(&error)),
+        Err(error) => return ExitCode::from(terminal::usage(&error, json)),
     };
     let terminal = Terminal::new(&arguments.global);
     let code = match run(&arguments, &terminal) {
@@ -40,6 +42,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => terminal.error(&error),
     };
     ExitCode::from(code)
+}
+
+/// Whether arguments that may be wrong ask for JSON.
+fn json(arguments: &[OsString]) -> bool {
+    let pairs = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    pairs || arguments.iter().any(|argument| argument == "--format=json")
 }
 
 /// Runs one command and returns its exit code.

@@ -1,14 +1,12 @@
 //! Stage 10: `stillframe plan`.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::build::images;
-use super::prepare::{Made, Prepared, make, prepare};
+use super::prepare::{Made, make, prepare};
 use super::session::Session;
 use crate::error::{Result, printable};
-use crate::layer::tree::{Body, Mode, Tree};
+use crate::layer::tree::{Body, Entry, Tree};
 use crate::oci::Digest;
 use crate::registry::Which;
 
@@ -25,19 +23,20 @@ struct TagPlan {
 /// Shows what would be made, and how that differs from what is there.
 pub async fn run(session: &Session<'_>) -> Result<u8> {
     let prepared = prepare(session, None).await?;
-    let entries = entries(&prepared);
     session.terminal.report(&prepared.report);
+    let trees: Vec<Vec<Tree>> = prepared.placed.iter().map(|placed| placed.trees.clone()).collect();
     let made = make(session, prepared).await?;
+    let entries = entries(&made, &trees);
     let tags = tags(session, &made).await?;
     let upload = upload(session, &made).await?;
     let there = there(session, &made).await?;
-    let changed = !there || tags.iter().any(|tag| tag.what != "kept");
+    let changed = !there || tags.iter().any(|tag| ["created", "moved"].contains(&tag.what));
     if session.terminal.json() {
         let document = json!({
             "digest": made.artifact.digest(),
             "changed": changed,
             "images": images(&made.artifact),
-            "entries": entries,
+            "entries": by_platform(&made, &entries),
             "tags": tags.iter().map(TagPlan::to_json).collect::<Vec<_>>(),
             "upload": upload,
         });
@@ -54,31 +53,32 @@ impl TagPlan {
     }
 }
 
-/// All entries by platform and layer, as they will stand in the tars.
-fn entries(prepared: &Prepared) -> BTreeMap<String, Vec<Value>> {
-    let mut all = BTreeMap::new();
-    for (image, placed) in prepared.plan.images.iter().zip(&prepared.placed) {
-        let layer = |(plan, tree): (&crate::plan::LayerPlan, &Tree)| {
-            let entry = |(path, entry): (&String, &crate::layer::tree::Entry)| {
-                let (kind, size, target) = match &entry.body {
-                    Body::Directory => ("directory", None, None),
-                    Body::Link(target) => ("link", None, Some(target)),
-                    Body::Whiteout => ("whiteout", None, None),
-                    Body::File(content) => ("file", Some(content.size()), None),
-                };
-                let mode = match entry.mode {
-                    Mode::Fixed(mode) => format!("{mode:04o}"),
-                    Mode::ByContent => "0644 or 0755".into(),
-                };
-                json!({ "path": path, "kind": kind, "size": size, "target": target, "mode": mode,
-                        "uid": entry.uid, "gid": entry.gid })
-            };
-            json!({ "name": plan.name, "entries": tree.iter().map(entry).collect::<Vec<_>>() })
-        };
-        let layers = image.layers.iter().zip(&placed.trees).filter(|(_, tree)| !tree.is_empty()).map(layer);
-        all.insert(image.platform.to_string(), layers.collect());
-    }
-    all
+/// The entries of all own layers as they stand in the tars: for each image in the order of the plan, lowest layer first.
+fn entries(made: &Made, trees: &[Vec<Tree>]) -> Vec<Vec<Value>> {
+    let layer = |((name, modes), tree): (&(String, Vec<u16>), &Tree)| {
+        let entries = tree.iter().zip(modes).map(|((path, entry), mode)| one(path, entry, *mode));
+        json!({ "name": name, "entries": entries.collect::<Vec<_>>() })
+    };
+    let image = |(layers, trees): (&Vec<(String, Vec<u16>)>, &Vec<Tree>)| {
+        layers.iter().zip(trees.iter().filter(|tree| !tree.is_empty())).map(layer).collect()
+    };
+    made.modes.iter().zip(trees).map(image).collect()
+}
+
+fn one(path: &str, entry: &Entry, mode: u16) -> Value {
+    let (kind, size, target) = match &entry.body {
+        Body::Directory => ("directory", None, None),
+        Body::Link(target) => ("link", None, Some(target)),
+        Body::Whiteout => ("whiteout", None, None),
+        Body::File(content) => ("file", Some(content.size()), None),
+    };
+    json!({ "path": path, "kind": kind, "size": size, "target": target, "mode": format!("{mode:04o}"),
+            "uid": entry.uid, "gid": entry.gid })
+}
+
+/// The same for machines: a map from the platform.
+fn by_platform(made: &Made, entries: &[Vec<Value>]) -> Value {
+    made.platforms.iter().map(ToString::to_string).zip(entries.iter().map(|layers| json!(layers))).collect()
 }
 
 async fn tags(session: &Session<'_>, made: &Made) -> Result<Vec<TagPlan>> {
@@ -139,15 +139,9 @@ async fn upload(session: &Session<'_>, made: &Made) -> Result<Option<u64>> {
     Ok(Some(bytes))
 }
 
-fn text(
-    made: &Made,
-    entries: &BTreeMap<String, Vec<Value>>,
-    tags: &[TagPlan],
-    upload: Option<u64>,
-    changed: bool,
-) -> String {
+fn text(made: &Made, entries: &[Vec<Value>], tags: &[TagPlan], upload: Option<u64>, changed: bool) -> String {
     let mut text = String::new();
-    for (image, layers) in made.artifact.images.iter().zip(entries.values()) {
+    for (image, layers) in made.artifact.images.iter().zip(entries) {
         text += &format!("{} {}\n", image.platform, image.manifest.descriptor.digest);
         let base = image.layers.iter().filter(|layer| layer.name.is_none()).count();
         if base > 0 {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::session::Session;
+use super::session::{Session, outside};
+use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
@@ -18,10 +19,13 @@ use crate::source::{self, FileIndex};
 /// How long a registry is asked for something that only helps to mend a mistake.
 const FOR_A_HINT: Duration = Duration::from_secs(5);
 
+/// How often a thread that only reads is asked whether to be left alone.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A plan whose inputs were looked at: everything is in place, nothing is packed.
 pub struct Prepared {
     /// What is to be made.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// What each image stands on.
     pub bases: Vec<Arc<source::Base>>,
     /// Where everything of each image goes.
@@ -38,6 +42,10 @@ pub struct Made {
     pub blobs: Blobs,
     /// Its names.
     pub target: Target,
+    /// What each image was asked for, in the order of the plan.
+    pub platforms: Vec<Platform>,
+    /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
+    pub modes: Vec<Vec<(String, Vec<u16>)>>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -45,38 +53,66 @@ pub struct Made {
 /// Reads the manifest and looks at all inputs; every mistake comes at once.
 pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<Prepared> {
     let ctx = &session.ctx;
-    let location = manifest::locate::locate(&session.options.file)?;
-    let manifest::Read { mut manifest, mut report } = manifest::read(&location, &session.outside())?;
-    if let Some(only) = only {
-        choose(&mut manifest, only)?;
-    }
-    let found = layer::gather(ctx, &manifest, &mut report)?;
+    let (file, sets, task) = (session.options.file.clone(), session.options.set.clone(), ctx.clone());
+    let only = only.cloned();
+    let (manifest, found, mut report) = aside(ctx, move || {
+        let location = manifest::locate::locate(&file)?;
+        let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));
+        if let Some(only) = &only {
+            choose(&mut manifest, only)?;
+        }
+        let found = layer::gather(&task, &manifest, &mut report)?;
+        Ok((manifest, Arc::new(found), report))
+    })
+    .await?;
     for (reference, place) in &manifest.unpinned {
         report.add(unpinned(session, reference, place).await);
     }
-    let plan = Plan::new(&manifest);
+    let plan = Arc::new(Plan::new(&manifest));
     if report.errors().next().is_some() {
-        conflicts(&plan, &found, &mut report);
+        let (plan, found) = (plan.clone(), found.clone());
+        report = aside(ctx, move || Ok(conflicts(&plan, &found, report))).await?;
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
     let mut placed = Vec::new();
-    for ((image, base), found) in plan.images.iter().zip(&bases).zip(&found) {
-        placed.push(place(session, image, base, found, &mut report).await?);
+    for (at, base) in bases.iter().enumerate() {
+        let index = files(session, &plan.images[at], base).await?;
+        let (plan, found, base) = (plan.clone(), found.clone(), base.clone());
+        let placing = move || {
+            let mut report = Report::default();
+            let user = &base.image.config.user;
+            Ok((layer::place(&plan.images[at], &found[at], &index, user, &mut report), report))
+        };
+        let (image, own) = aside(ctx, placing).await?;
+        placed.push(image);
+        report.join(own);
     }
     let report = report.pass()?;
     plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     Ok(Prepared { plan, bases, placed, report })
 }
 
-/// The conflicts of entries with each other, which need no base: they are told together with all other mistakes.
-fn conflicts(plan: &Plan, found: &[Vec<Found>], report: &mut Report) {
+/// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
+async fn aside<T: Send + 'static>(ctx: &Ctx, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let mut task = tokio::task::spawn_blocking(work);
+    loop {
+        tokio::select! {
+            done = &mut task => return done.map_err(|cause| Error::bug("a reading thread broke down").because(cause))?,
+            () = tokio::time::sleep(LOOK) => ctx.cancel.check()?,
+        }
+    }
+}
+
+/// Adds the conflicts of entries with each other, which need no base: they are told together with all other mistakes.
+fn conflicts(plan: &Plan, found: &[Vec<Found>], mut report: Report) -> Report {
     for (image, found) in plan.images.iter().zip(found) {
         let mut own = Report::default();
         layer::place(image, found, &FileIndex::empty(), "", &mut own);
         let conflicts = own.all().iter().filter(|finding| finding.code == "conflict");
         conflicts.for_each(|finding| report.add(finding.clone()));
     }
+    report
 }
 
 fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
@@ -109,9 +145,12 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
             "the registry has no tag `{tag}` in `{}`; write a tag with its digest",
             reference.repository
         )),
-        (Err(error), _) => finding
-            .help(format!("write `{reference}@sha256:…`"))
-            .help(format!("the registry could not be asked for it: {}", error.message())),
+        (Err(error), _) => {
+            let why: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
+            finding
+                .help(format!("write `{reference}@sha256:…`"))
+                .help(format!("the registry could not be asked for it: {}", why.join(": ")))
+        }
         _ => finding.help(format!("write `{reference}@sha256:…`, with the digest that the registry shows for the tag")),
     }
 }
@@ -174,23 +213,13 @@ fn at(error: Error, place: &Place) -> Error {
     Error::findings(report)
 }
 
-/// Places an image's items; the base's files are looked at only where they matter.
-async fn place(
-    session: &Session<'_>,
-    image: &ImagePlan,
-    base: &source::Base,
-    found: &[Found],
-    report: &mut Report,
-) -> Result<Placed> {
-    let base_user = &base.image.config.user;
+/// The base's files, where they matter.
+async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
     let numeric = |user: &str| user.split(':').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let needs = !image.items.is_empty() || image.config.user.is_some() || !numeric(base_user);
-    let index = if needs {
-        source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))?
-    } else {
-        FileIndex::empty()
-    };
-    Ok(layer::place(image, found, &index, base_user, report))
+    if image.items.is_empty() && image.config.user.is_none() && numeric(&base.image.config.user) {
+        return Ok(FileIndex::empty());
+    }
+    source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))
 }
 
 /// Packs the layers and puts the images together.
@@ -198,9 +227,12 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let Prepared { plan, bases, placed, report } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, placed).await?;
+    let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
+    let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
+    let platforms = plan.images.iter().map(|image| image.platform.clone()).collect();
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
-    let target = Target { names: plan.names, tags: plan.tags, ..Target::default() };
-    Ok(Made { artifact, blobs, target, report })
+    let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
+    Ok(Made { artifact, blobs, target, platforms, modes, report })
 }

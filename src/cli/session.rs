@@ -73,11 +73,11 @@ impl<'a> Session<'a> {
     pub fn patience(&self) -> &Patience {
         &self.settings.patience
     }
+}
 
-    /// What the manifest may ask of the world.
-    pub fn outside(&self) -> Outside<'a> {
-        Outside { sets: &self.options.set, env: &variable }
-    }
+/// What the manifest may ask of the world, with these `--set`.
+pub fn outside(sets: &[(String, String)]) -> Outside<'_> {
+    Outside { sets, env: &variable }
 }
 
 fn variable(name: &str) -> Option<OsString> {

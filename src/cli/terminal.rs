@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -27,10 +28,45 @@ struct Inner {
     notes: Mutex<Vec<String>>,
 }
 
-/// Prints what clap has to say and returns the exit code.
-pub fn usage(error: &clap::Error) -> u8 {
-    let _ = error.print();
-    if error.use_stderr() { Kind::Usage.exit_code() } else { 0 }
+/// Prints what clap has to say and returns the exit code; a mistake as the one JSON document, if that is wanted.
+pub fn usage(error: &clap::Error, json: bool) -> u8 {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return 0;
+    }
+    if json {
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let message = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_string(),
+            _ => printable(lines.next().unwrap_or_default().trim_start_matches("error: ")),
+        };
+        let hints = lines.filter(|line| !line.starts_with("For more information")).map(printable).collect();
+        let document = failure(Kind::Usage, &message, &[], hints);
+        let text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        let _ = write(&(text + "\n"));
+    } else {
+        let _ = error.print();
+    }
+    Kind::Usage.exit_code()
+}
+
+/// The document of a failure.
+fn failure(kind: Kind, message: &str, causes: &[String], hints: Vec<String>) -> Value {
+    json!({
+        "error": { "kind": kind.name(), "exit": kind.exit_code(), "message": message, "causes": causes, "hints": hints },
+        "findings": [],
+        "notes": [],
+    })
+}
+
+/// Writes to stdout. A reader that has gone away is no failure; a full disk is.
+fn write(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("writing to stdout", cause)),
+        _ => Ok(()),
+    }
 }
 
 impl Terminal {
@@ -58,11 +94,7 @@ impl Terminal {
 
     /// Writes the result. A reader that has gone away is no failure; a full disk is.
     pub fn result(&self, text: &str) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("writing to stdout", cause)),
-            _ => Ok(()),
-        }
+        write(text)
     }
 
     /// Writes the one JSON document, with the findings and notes added to it.
@@ -87,15 +119,7 @@ impl Terminal {
     pub fn error(&self, error: &Error) -> u8 {
         self.clear();
         if self.json() {
-            let document = json!({
-                "error": {
-                    "kind": error.kind().name(),
-                    "exit": error.kind().exit_code(),
-                    "message": error.message(),
-                    "causes": error.causes(),
-                    "hints": error.hints(),
-                },
-            });
+            let document = failure(error.kind(), error.message(), &error.causes(), error.hints().to_vec());
             let empty = Report::default();
             if self.document(document, error.report().unwrap_or(&empty)).is_err() {
                 self.say(render::error(error, self.0.color).trim_end());

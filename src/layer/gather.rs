@@ -16,6 +16,7 @@ use super::tree::Seen;
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Place, Report, Result, printable};
 use crate::manifest::grammar::nearest;
+use crate::manifest::words::unexpanded;
 use crate::manifest::{Copy, Item, Manifest, Source, Template, What};
 
 mod walk;
@@ -165,6 +166,10 @@ impl Gather<'_> {
     fn missing(&mut self, source: &Source) {
         let written = printable(&source.written);
         let mut finding = Finding::error("missing-source", format!("`{written}` does not exist")).at(&source.place, "");
+        if let Some(help) = unexpanded(&source.written) {
+            self.report.add(finding.help(help));
+            return;
+        }
         let first = source.path.ancestors().collect::<Vec<_>>().into_iter().rev().find(|path| !path.exists());
         if let Some((gone, parent, name)) =
             first.and_then(|path| Some((path, path.parent()?, path.file_name()?.to_str()?)))

@@ -234,11 +234,14 @@ impl Check<'_, '_> {
         let help = match given {
             DeValue::Integer(number) if number.radix() == 10 => {
                 let digits = number.as_str().trim_start_matches('0');
-                let octal = digits.len() <= 4
-                    && !digits.is_empty()
-                    && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-                let digits = if octal { format!("{digits:0>4}") } else { "0755".into() };
-                format!("write \"{digits}\" or 0o{}; a bare number is decimal", digits.trim_start_matches('0'))
+                let octal = digits.len() <= 4 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+                let digits = match digits {
+                    "" => "0000".into(),
+                    _ if octal => format!("{digits:0>4}"),
+                    _ => "0755".into(),
+                };
+                let short = if digits == "0000" { "0" } else { digits.trim_start_matches('0') };
+                format!("write \"{digits}\" or 0o{short}; a bare number is decimal")
             }
             DeValue::String(text) => match text.trim_start_matches("0o").trim_start_matches('0') {
                 digits

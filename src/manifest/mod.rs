@@ -22,4 +22,4 @@ pub use meant::{
     Account, Annotations, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source, Template, What, Who,
 };
 pub use read::{Read, read};
-pub use values::{Created, Git, Outside, Scope, Values};
+pub use values::{Change, Created, Git, Outside, Scope, Values};

@@ -25,15 +25,15 @@ pub struct Read {
     pub report: Report,
 }
 
-/// Reads a manifest. Fails only where the outside world does; mistakes of the file stand in the report.
-pub fn read(location: &Location, outside: &Outside<'_>) -> Result<Read> {
+/// Reads a manifest; mistakes of the file and of the outside world stand in the report.
+pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let mut report = Report::default();
     let tree = check::parse(&location.text, &mut report);
     let written = written::read(&location.text, tree.get_ref());
     let values = Arc::new(Values::read(&location.around, &written.vars, outside, &mut report));
     let scope = Scope { values: values.clone(), platform: None };
     let mut meaning = Meaning { scope, directory: location.directory.clone(), report, unpinned: Vec::new() };
-    let created = meaning.created(&written.image, outside)?;
+    let created = meaning.created(&written.image, outside);
     let names = meaning.names(&written.image);
     let annotations = meaning.annotations(&written);
     let context = meaning.context(&written.image, &location.around);
@@ -50,7 +50,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Result<Read> {
         images,
         unpinned: meaning.unpinned,
     };
-    Ok(Read { manifest, report: meaning.report })
+    Read { manifest, report: meaning.report }
 }
 
 /// What interpreting needs at hand: the scope of templates, the manifest's directory, the report.
@@ -115,14 +115,14 @@ impl Meaning {
         Some(spots.value.iter().filter_map(|spot| Some((self.text(spot)?, spot.place.clone()))).collect())
     }
 
-    fn created(&mut self, image: &View, outside: &Outside<'_>) -> Result<Created> {
+    fn created(&mut self, image: &View, outside: &Outside<'_>) -> Created {
         let fixed = Created::At(values::FIXED);
         let Some(spot) = image.text("created") else {
-            return values::commit_time(self.scope.values.git(), outside);
+            return values::commit_time(self.scope.values.git(), outside, &mut self.report);
         };
-        let Some(text) = self.text(spot) else { return Ok(fixed) };
-        Ok(match text.as_str() {
-            "commit" => values::commit_time(self.scope.values.git(), outside)?,
+        let Some(text) = self.text(spot) else { return fixed };
+        match text.as_str() {
+            "commit" => values::commit_time(self.scope.values.git(), outside, &mut self.report),
             "fixed" => fixed,
             text => match values::parse_time(text) {
                 Some(seconds) => Created::At(seconds),
@@ -135,7 +135,7 @@ impl Meaning {
                     fixed
                 }
             },
-        })
+        }
     }
 
     fn names(&mut self, image: &View) -> Vec<Repository> {

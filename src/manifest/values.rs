@@ -17,7 +17,7 @@ use crate::oci::Platform;
 
 mod git;
 
-pub use git::Git;
+pub use git::{Change, Git};
 
 /// How much work one template may do before it is stopped.
 const FUEL: u64 = 200_000;
@@ -56,7 +56,9 @@ impl Values {
     /// Reads git and the environment for the declared variables; what is missing goes into the report.
     pub(super) fn read(around: &Path, vars: &[Var], outside: &Outside<'_>, report: &mut Report) -> Values {
         let git = git::facts(around).unwrap_or_else(|cause| {
-            report.add(Finding::warning("git", format!("git could not be read: {}", describe(&cause))));
+            let mut finding = Finding::error("git", describe(&cause)).kind(cause.kind());
+            finding.help.extend(cause.hints().iter().cloned());
+            report.add(finding);
             None
         });
         let mut values = Values { vars: BTreeMap::new(), git };
@@ -155,21 +157,25 @@ impl Values {
 }
 
 /// What `created = "commit"` is: SOURCE_DATE_EPOCH, else the commit of a clean tree, else the fixed instant.
-pub(super) fn commit_time(git: Option<&Git>, outside: &Outside<'_>) -> Result<Created> {
+pub(super) fn commit_time(git: Option<&Git>, outside: &Outside<'_>, report: &mut Report) -> Created {
     if let Some(epoch) = (outside.env)("SOURCE_DATE_EPOCH") {
         let text = epoch.to_string_lossy();
         let digits = !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
         return match text.parse::<i64>() {
-            Ok(seconds) if digits && seconds <= LAST => Ok(Created::At(seconds)),
-            _ => Err(Error::usage(format!("SOURCE_DATE_EPOCH is `{}`, which is no time", printable(&text)))
-                .hint(format!("set it to whole seconds since 1970, from 0 to {LAST}, or unset it"))),
+            Ok(seconds) if digits && seconds <= LAST => Created::At(seconds),
+            _ => {
+                let message = format!("SOURCE_DATE_EPOCH is `{}`, which is no time", printable(&text));
+                let help = format!("set it to whole seconds since 1970, from 0 to {LAST}, or unset it");
+                report.add(Finding::error("epoch", message).help(help));
+                Created::At(FIXED)
+            }
         };
     }
-    Ok(match git {
+    match git {
         None => Created::Fallback("there is no git commit".into()),
-        Some(Git { dirty: Some(path), .. }) => Created::Fallback(format!("`{}` is not committed", printable(path))),
+        Some(Git { dirty: Some(change), .. }) => Created::Fallback(change.why()),
         Some(git) => Created::At(git.commit_time),
-    })
+    }
 }
 
 /// A time as RFC 3339 in UTC, whole seconds.
@@ -299,7 +305,9 @@ mod tests {
 
     fn epoch(value: Option<&str>) -> Result<Created> {
         let env = |name: &str| (name == "SOURCE_DATE_EPOCH").then_some(value?.into());
-        commit_time(None, &Outside { sets: &[], env: &env })
+        let mut report = Report::default();
+        let created = commit_time(None, &Outside { sets: &[], env: &env }, &mut report);
+        report.pass().map(|_| created)
     }
 
     #[test]

@@ -104,9 +104,42 @@ pub fn passwd_field(text: &str) -> Result<String> {
     Ok(text.to_string())
 }
 
+/// What to say of a source that does not exist and was written for a shell.
+pub fn unexpanded(text: &str) -> Option<String> {
+    let variable = |rest: &str| rest.starts_with(|first: char| first.is_ascii_alphabetic() || "_{(".contains(first));
+    if text.starts_with('~') || text.split('$').skip(1).any(variable) {
+        let shown = printable(text);
+        return Some(format!("no shell expands `{shown}`; write the path itself, relative to the manifest"));
+    }
+    let at = text.find(['*', '?', '['])?;
+    let (directory, glob) = match text[..at].rfind('/') {
+        Some(0) => ("/", &text[1..]),
+        Some(slash) => (&text[..slash], &text[slash + 1..]),
+        None => (".", text),
+    };
+    let (directory, glob) = (printable(directory), printable(glob));
+    Some(format!("`src` takes no globs: write `src = \"{directory}\"` and `include = [\"{glob}\"]` in a `[[file]]`"))
+}
+
 /// A port with its protocol, `tcp` where none is written.
 pub fn port(text: &str) -> Result<String> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let numbers = |parts: Option<(&str, &str)>| {
+        let number =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit() || b".:".contains(&byte));
+        parts.filter(|(one, two)| number(one) && number(two)).map(|(_, last)| last.to_string())
+    };
+    if numbers(number.split_once('-')).is_some() {
+        return Err(Error::usage(format!("`{}` is a range; an image names each port", printable(text)))
+            .hint("write them one by one, as in \"8080/tcp\""));
+    }
+    if let Some(inner) = numbers(number.rsplit_once(':')) {
+        return Err(Error::usage(format!(
+            "`{}` names a port of the host, which is no part of an image",
+            printable(text)
+        ))
+        .hint(format!("write \"{inner}/{protocol}\"; who runs the image chooses the host's port")));
+    }
     let digits = !number.is_empty() && number.len() <= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || !matches!(number.parse::<u32>(), Ok(1..=65535)) {
         return Err(Error::usage(format!("`{}` is not a port: the number must be from 1 to 65535", printable(text)))
@@ -263,9 +296,26 @@ mod tests {
     }
 
     #[test]
+    fn sources_for_a_shell() {
+        let say = |text: &str| unexpanded(text).unwrap_or_default();
+        assert!(say("site/v1/*.json").contains("`src = \"site/v1\"` and `include = [\"*.json\"]`"));
+        assert!(say("*.json").contains("`src = \".\"`") && say("/*").contains("`src = \"/\"`"));
+        for shell in ["~/x", "~me/x", "$HOME/x", "a/${B}", "$(pwd)"] {
+            assert!(say(shell).starts_with("no shell expands"), "{shell}");
+        }
+        for plain in ["a/b.json", "a~", "100$", ""] {
+            assert_eq!(say(plain), "", "{plain}");
+        }
+    }
+
+    #[test]
     fn ports_signals_capabilities() {
         assert_eq!(port("8080").unwrap(), "8080/tcp");
         assert_eq!(port("53/udp").unwrap(), "53/udp");
+        assert!(port("8000-8010").unwrap_err().message().contains("is a range"));
+        for host in ["8080:80", "127.0.0.1:8080:80"] {
+            assert!(port(host).unwrap_err().message().contains("port of the host"), "{host}");
+        }
         for wrong in ["0", "70000", "70000/tcp", "x", "1-2", "80/http", "", "/tcp", "+80"] {
             assert!(port(wrong).is_err(), "{wrong:?}");
         }

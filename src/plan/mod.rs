@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 pub use crate::manifest::{Base, Local};
 
 use crate::error::Place;
-use crate::manifest::{Annotations, Config, Created, Image, Item, Manifest, What, values};
+use crate::manifest::{Annotations, Change, Config, Created, Image, Item, Manifest, What, values};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Repository, Tag};
 
@@ -58,34 +58,40 @@ pub struct LayerPlan {
 impl Plan {
     /// The plan of a manifest.
     pub fn new(manifest: &Manifest) -> Plan {
-        let mut notes = Vec::new();
         let created = match &manifest.created {
             Created::At(seconds) => *seconds,
-            Created::Fallback(why) => {
-                notes.push(format!("`created` is {}, because {why}", values::rfc3339(values::FIXED)));
-                values::FIXED
-            }
+            Created::Fallback(_) => values::FIXED,
         };
         Plan {
             names: manifest.names.clone(),
-            tags: tags(manifest, &mut notes),
+            tags: tags(manifest),
             created,
             annotations: manifest.annotations.clone(),
             images: manifest.images.iter().map(image).collect(),
-            notes,
+            notes: notes(manifest).into_iter().collect(),
         }
     }
 }
 
 /// Without rules for tags: the commit, if the work tree is that commit.
-fn tags(manifest: &Manifest, notes: &mut Vec<String>) -> Vec<Tag> {
-    let Some(git) = manifest.values.git() else { return Vec::new() };
-    if let Some(path) = &git.dirty {
-        notes.push(format!("there is no tag for the commit, because `{path}` is not committed"));
-        return Vec::new();
-    }
+fn tags(manifest: &Manifest) -> Vec<Tag> {
+    let Some(git) = manifest.values.git().filter(|git| git.dirty.is_none()) else { return Vec::new() };
     let sha = &git.sha[..SHA_DIGITS.min(git.sha.len())];
     format!("sha-{sha}").parse().into_iter().collect()
+}
+
+/// What follows from a work tree that is not its commit, told once.
+fn notes(manifest: &Manifest) -> Option<String> {
+    let dirty = manifest.values.git().and_then(|git| git.dirty.as_ref()).map(Change::why);
+    let fixed = values::rfc3339(values::FIXED);
+    match (&manifest.created, dirty) {
+        (Created::Fallback(why), None) => Some(format!("`created` is {fixed}, because {why}")),
+        (Created::Fallback(_), Some(why)) => {
+            Some(format!("`created` is {fixed} and there is no tag for the commit, because {why}"))
+        }
+        (Created::At(_), Some(why)) => Some(format!("there is no tag for the commit, because {why}")),
+        (Created::At(_), None) => None,
+    }
 }
 
 fn image(image: &Image) -> ImagePlan {

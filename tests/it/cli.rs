@@ -1,11 +1,15 @@
 //! The command line's contract: exit codes, what goes where, plan, schema, completions, receipts.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::git::git;
 use super::support::{Project, scratch};
 
 const ITEM: &str = "[[file]]\ndest = \"/x\"\ncontent = \"x\"\n";
@@ -55,6 +59,27 @@ fn json_is_one_document() {
     assert_eq!((failed.json()["error"]["kind"].as_str(), failed.stderr.as_str()), (Some("usage"), ""));
     let nothing = Project::new().run(["--format", "json", "plan"]).fails(2).json();
     assert_eq!((&nothing["error"]["exit"], &nothing["findings"]), (&json!(2), &json!([])));
+}
+
+#[test]
+fn a_wrong_command_line_is_one_document_too() {
+    for words in [
+        &["--format", "json", "biuld"][..],
+        &["build", "--format=json", "-o", "nothing:x"],
+        &["--format=json", "build", "--jobs", "many"],
+        &["--format", "json"],
+    ] {
+        let done = small().run(words).fails(2);
+        let error = &done.json()["error"];
+        assert_eq!(
+            (&error["kind"], &error["exit"], done.stderr.as_str()),
+            (&json!("usage"), &json!(2), ""),
+            "{words:?}"
+        );
+        assert!(!error["message"].as_str().unwrap().is_empty() && error["hints"].is_array(), "{error}");
+    }
+    assert!(small().run(["--format", "text", "biuld"]).fails(2).stdout.is_empty());
+    assert!(small().run(["--format", "json", "--help"]).success().stdout.contains("Usage"));
 }
 
 #[test]
@@ -129,12 +154,47 @@ fn plan_tells_whether_anything_changes() {
     assert_eq!(entries["name"], "files");
     assert_eq!(
         entries["entries"],
-        json!([{"path": "x", "kind": "file", "size": 1, "target": null, "mode": "0644 or 0755", "uid": 0, "gid": 0}])
+        json!([{"path": "x", "kind": "file", "size": 1, "target": null, "mode": "0644", "uid": 0, "gid": 0}])
     );
     project.write("image.toml", scratch("created = \"fixed\""));
     let document = project.run(["--format", "json", "plan"]).success().json();
     assert_eq!(document["changed"], true);
     Project::of("schema = 1\n").run(["plan"]).fails(2);
+}
+
+#[test]
+fn plan_lists_entries_under_their_platform_with_their_modes() {
+    let rest = "platforms = [\"linux/arm64\", \"linux/amd64\"]\ncreated = \"fixed\"\n\
+        [[file]]\nsrc = \"tree/\"\ndest = \"/{{ platform.arch }}/\"\n[[symlink]]\ndest = \"/link\"\ntarget = \"x\"";
+    let project = Project::of(&scratch(rest)).file("tree/program", "#!/bin/x\n").file("tree/text", "text");
+    let text = project.run(["plan"]).success().stdout;
+    let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for platform in ["arm64", "amd64"] {
+        let at = lines.iter().position(|line| line.starts_with(&format!("linux/{platform} "))).unwrap();
+        let listed: Vec<&str> = lines[at + 2..at + 6].iter().map(String::as_str).collect();
+        let program = format!("0755 0:0 /{platform}/program (9 bytes)");
+        let plain = format!("0644 0:0 /{platform}/text (4 bytes)");
+        let directory = format!("0755 0:0 /{platform}/");
+        assert!(listed.contains(&&*program) && listed.contains(&&*plain) && listed.contains(&&*directory), "{text}");
+        assert!(listed.contains(&"0777 0:0 /link -> x"), "{text}");
+    }
+    let document = project.run(["--format", "json", "plan"]).success().json();
+    let path = &document["entries"]["linux/amd64"][0]["entries"][1];
+    assert_eq!((&path["path"], &path["mode"]), (&json!("amd64/program"), &json!("0755")));
+}
+
+#[test]
+fn plan_without_a_network_compares_with_the_store() {
+    let project = named("\"registry.example.com/app\"");
+    git(&project, &["init", "-q"]);
+    project.write(".gitignore", "/out/\n");
+    git(&project, &["add", "."]);
+    git(&project, &["commit", "-qm", "one"]);
+    let plan = project.run(["--offline", "plan"]).success();
+    assert!(plan.stdout.contains("unknown (offline)"), "{}", plan.stdout);
+    project.digest();
+    let plan = project.run(["--offline", "plan"]).fails(10);
+    assert!(plan.stdout.contains("unknown (offline)"), "{}", plan.stdout);
 }
 
 #[test]
@@ -193,4 +253,43 @@ fn a_receipt_says_what_was_made() {
     let failed = Project::of("schema = 1\n");
     failed.run(["build", "--receipt", "receipt.json"]).fails(2);
     assert_eq!(failed.names(""), ["image.toml"]);
+}
+
+/// The writing end of a pipe, as soon as somebody reads from it.
+fn opened_by_a_reader(pipe: &Path) -> fs::File {
+    let mut writing = fs::OpenOptions::new();
+    writing.write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    for _ in 0..6000 {
+        match writing.open(pipe) {
+            Ok(file) => return file,
+            Err(_) => sleep(Duration::from_millis(10)),
+        }
+    }
+    panic!("nobody reads `{}`", pipe.display());
+}
+
+/// The program waits for git here: one of its files is a pipe to which nobody writes.
+#[test]
+fn a_signal_ends_it_while_it_reads() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let project = small();
+        git(&project, &["init", "-q"]);
+        git(&project, &["add", "."]);
+        git(&project, &["commit", "-qm", "one"]);
+        let pipe = project.path(".git/packed-refs");
+        Command::new("mkfifo").arg(&pipe).status().unwrap();
+        let running = project.run(["check"]).start();
+        let held = opened_by_a_reader(&pipe);
+        Command::new("kill").args([format!("-{signal}"), running.id().to_string()]).status().unwrap();
+        running.ends().expect(code);
+        drop(held);
+    }
+}
+
+#[test]
+fn a_registry_that_does_not_answer_is_told_with_the_cause() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::of(&super::support::manifest(&format!("127.0.0.1:{port}/app:1"), ""));
+    let done = project.run(["check"]).fails(2);
+    assert!(done.stderr.contains("could not be asked for it: ") && done.stderr.contains("refused"), "{}", done.stderr);
 }

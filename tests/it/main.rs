@@ -8,6 +8,7 @@ mod copies;
 mod daily;
 mod docs;
 mod examples;
+mod git;
 mod layers;
 mod outputs;
 mod registry;

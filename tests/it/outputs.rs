@@ -132,7 +132,28 @@ fn what_takes_one_platform_is_told_which() {
     let project = Project::of(&scratch("platforms = [\"linux/amd64\", \"linux/arm64\"]"));
     let done = project.run(["build", "-o", "docker-archive:image.tar"]).fails(2);
     assert!(done.stderr.contains("--platform"), "{}", done.stderr);
+    project.run(["build", "-o", "oci:out", "-o", "docker-archive:image.tar"]).fails(2);
     assert_eq!(project.names(""), ["image.toml"]);
     project.run(["build", "--platform", "linux/arm64", "-o", "docker-archive:image.tar"]).success();
     project.run(["build", "-o", "oci-archive:both.tar"]).success();
+}
+
+#[test]
+fn all_destinations_are_looked_at_before_anything_is_built() {
+    let platforms = "platforms = [\"linux/amd64\", \"linux/arm64\"]";
+    let project = Project::of(&scratch(&format!("{platforms}\n[[file]]\ndest = \"/x\"\ncontent = \"x\"")));
+    let good = ["build", "-o", "oci:out"];
+    let bad = ["-o", "registry", "-o", "docker", "-o", "oci:no/such/out", "--receipt", "none/receipt.json"];
+    let done = project.run(good.iter().chain(&bad)).fails(2);
+    for words in ["does not say where to push", "`--platform linux/amd64`", "`mkdir -p no/such`", "`mkdir -p none`"] {
+        assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
+    }
+    assert_eq!(done.stdout, "");
+    for bad in [&bad[..2], &bad[2..4], &bad[4..6], &bad[6..]] {
+        project.run(good.iter().chain(bad)).ends();
+        assert_eq!(project.names(""), ["image.toml"], "{bad:?}");
+        assert!(!project.store().join("blobs").exists(), "{bad:?}");
+    }
+    project.run(good.iter().chain(&["-o", "oci-archive:out/image.tar", "--receipt", "out/receipt.json"])).success();
+    assert_eq!(project.names(""), ["image.toml", "out"]);
 }

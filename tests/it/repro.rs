@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::{Just, ProptestConfig, Strategy, any};
 use proptest::{prop_assert_eq, proptest};
 
+use super::git::git;
 use super::support::project::names;
 use super::support::{Base, Project, manifest, scratch};
 
@@ -197,18 +197,6 @@ fn rep_16_gzip_begins_with_ten_fixed_bytes() {
             assert_eq!(layer.blob[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
         }
     }
-}
-
-/// Runs git in a project as nobody in particular, at a fixed time.
-fn git(project: &Project, words: &[&str]) {
-    let mut command = Command::new("git");
-    command
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"])
-        .args(words);
-    command.current_dir(project.path("")).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
-    command.env("GIT_AUTHOR_DATE", "1600000000 +0200").env("GIT_COMMITTER_DATE", "1600000000 +0200");
-    let done = command.output().unwrap();
-    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 #[test]

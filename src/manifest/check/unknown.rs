@@ -22,6 +22,10 @@ pub(super) fn unknown(name: &str, place: &Place, grammar: &'static Table) -> Fin
     let shown = printable(name);
     let of = if grammar.name == MANIFEST.name { "here".to_string() } else { format!("in `{}`", grammar.name) };
     let finding = Finding::error("unknown-key", format!("the key `{shown}` is not known {of}"));
+    if let Some(Kind::Env | Kind::Map { .. }) = MANIFEST.key(name).map(|key| &key.kind) {
+        let help = format!("`[{shown}]` is a table of its own: write `[{shown}]`, and below it `NAME = \"value\"`");
+        return finding.at(place, "").help(help);
+    }
     let shouted = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     if let Some(near) = grammar.nearest(name).filter(|near| !shouted || name.eq_ignore_ascii_case(near)) {
         return finding.at(place, format!("did you mean `{near}`?"));

@@ -1,18 +1,70 @@
-//! Stage 1: what git says of the sources. A directory in, facts out; git itself is never started and no configuration outside
-//! the repository is read, so that every machine sees the same.
+//! Stage 1: what git says of the sources. A directory in, facts out; neither git nor a program that its configuration names is
+//! ever started, and no configuration outside the repository is read, so that every machine sees the same.
 
 use std::path::Path;
 
-use gix::bstr::ByteSlice;
+use gix::bstr::{BStr, ByteSlice};
+use gix::status::UntrackedFiles;
+use gix::status::index_worktree::Item;
+use gix::status::tree_index::TrackRenames;
+use gix::worktree::stack::state::attributes::Source;
 
 use super::rfc3339;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 
 /// The names that `git.` and `git:` know.
 pub const NAMES: [&str; 5] = ["sha", "short_sha", "tag", "branch", "commit_time"];
 
 /// How many hex digits `short_sha` has, whatever the size of the repository.
 const SHORT: usize = 12;
+
+/// The sections of a repository's configuration that are kept. Others name filters, text converters, hooks, editors and helpers.
+const KEPT: [&str; 3] = ["core", "extensions", "submodule"];
+
+/// The keys of `core` that name a program.
+const PROGRAMS: [&str; 9] = [
+    "fsmonitor",
+    "sshCommand",
+    "gitProxy",
+    "askPass",
+    "editor",
+    "pager",
+    "hooksPath",
+    "alternateRefsCommand",
+    "alternateRefsPrefixes",
+];
+
+/// How deep submodules may stand in each other.
+const DEEPEST: usize = 16;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the work tree is not the commit: a path, and what is with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// It is in the commit, and differs.
+    Changed(String),
+    /// It differs, but a filter that is not run stands between (as for git-lfs).
+    Filtered(String),
+    /// It is neither committed nor ignored; a directory ends in `/`.
+    Untracked(String),
+}
+
+impl Change {
+    /// Half a sentence for a note, with the way out.
+    pub fn why(&self) -> String {
+        match self {
+            Change::Changed(path) => format!("`{}` is not committed", printable(path)),
+            Change::Filtered(path) => format!(
+                "`{}` may be changed: it goes through a filter of git, which is not run; `git add --renormalize .` settles it",
+                printable(path)
+            ),
+            Change::Untracked(path) => {
+                format!("`{0}` is not committed; commit it, or add `{0}` to .gitignore", printable(path))
+            }
+        }
+    }
+}
 
 /// The state of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +77,8 @@ pub struct Git {
     pub branch: Option<String>,
     /// The HEAD commit's committer time, seconds since 1970.
     pub commit_time: i64,
-    /// A path that is changed or neither committed nor ignored, if there is one.
-    pub dirty: Option<String>,
+    /// Something that is changed or neither committed nor ignored, if there is anything.
+    pub dirty: Option<Change>,
 }
 
 impl Git {
@@ -43,34 +95,55 @@ impl Git {
     }
 }
 
-/// The facts of the repository whose work tree is `directory`; `None` without one or without a commit.
+/// The facts of the repository whose work tree is `directory`; `None` without one or without a commit. What cannot be read is
+/// an error, never "none".
 pub fn facts(directory: &Path) -> Result<Option<Git>> {
-    if !directory.join(".git").exists() {
+    // As git sees it, a directory `.git` without a HEAD is no repository; a file `.git` leads to one.
+    let git = directory.join(".git");
+    if !git.exists() || git.is_dir() && git.join("HEAD").symlink_metadata().is_err() {
         return Ok(None);
     }
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        Error::local(format!("reading the git repository in `{}`", directory.display())).because(cause)
+    let failed = |cause: Failed| {
+        Error::local("reading the git repository around the manifest")
+            .because(cause)
+            .hint("`git fsck` and `git status` say more; without git's facts the image would be another one")
     };
-    let repository = gix::open_opts(directory, gix::open::Options::isolated()).map_err(|cause| failed(cause.into()))?;
-    let Ok(head) = repository.head_id() else { return Ok(None) };
-    let head = head.detach();
-    let commit = repository.find_commit(head).map_err(|cause| failed(cause.into()))?;
-    let commit_time =
-        commit.committer().and_then(|who| Ok(who.time()?.seconds)).map_err(|cause| failed(cause.into()))?;
-    let branch = repository.head_name().map_err(|cause| failed(cause.into()))?;
-    Ok(Some(Git {
-        sha: head.to_string(),
-        tag: tag(&repository, head).map_err(failed)?,
-        branch: branch.map(|name| name.shorten().to_string()),
-        commit_time,
-        dirty: dirty(&repository).map_err(failed)?,
-    }))
+    let read = || {
+        let mut repository = gix::open_opts(directory, gix::open::Options::isolated())?;
+        harmless(&mut repository)?;
+        let head = repository.head()?;
+        if head.is_unborn() {
+            return Ok(None);
+        }
+        let branch = head.referent_name().map(|name| name.shorten().to_string());
+        let commit = head.into_peeled_id()?.object()?.try_into_commit()?;
+        let head = commit.id;
+        let commit_time = commit.committer()?.time()?.seconds;
+        let tag = tag(&repository, head)?;
+        Ok(Some(Git { sha: head.to_string(), tag, branch, commit_time, dirty: dirty(&repository, DEEPEST)? }))
+    };
+    read().map_err(failed)
 }
 
-fn tag(
-    repository: &gix::Repository,
-    head: gix::ObjectId,
-) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
+/// Drops all from the repository's configuration, as it stands in memory, that could start a program.
+fn harmless(repository: &mut gix::Repository) -> Result<(), Failed> {
+    let mut config = repository.config_snapshot_mut();
+    let sections: Vec<_> =
+        config.sections_and_ids().map(|(section, id)| (section.header().name().to_owned(), id)).collect();
+    for (name, id) in sections {
+        if !KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept.as_bytes())) {
+            config.remove_section_by_id(id);
+        } else if let Some(mut section) = config.section_mut_by_id(id) {
+            for program in PROGRAMS {
+                while section.remove(program).is_some() {}
+            }
+        }
+    }
+    config.commit()?;
+    Ok(())
+}
+
+fn tag(repository: &gix::Repository, head: gix::ObjectId) -> Result<Option<String>, Failed> {
     let mut names = Vec::new();
     for reference in repository.references()?.tags()? {
         let mut reference = reference?;
@@ -82,14 +155,61 @@ fn tag(
     Ok(names.into_iter().max_by_key(|name| (version(name), name.clone())))
 }
 
-fn dirty(repository: &gix::Repository) -> Result<Option<String>, Box<dyn std::error::Error + Send + Sync>> {
+/// The first change by kind and path, here or in a submodule.
+fn dirty(repository: &gix::Repository, depth: usize) -> Result<Option<Change>, Failed> {
     if repository.workdir().is_none() {
         return Ok(None);
     }
-    let status = repository.status(gix::progress::Discard)?.untracked_files(gix::status::UntrackedFiles::Files);
-    let mut paths = Vec::new();
+    let status = repository
+        .status(gix::progress::Discard)?
+        .untracked_files(UntrackedFiles::Collapsed)
+        .tree_index_track_renames(TrackRenames::Disabled)
+        .index_worktree_submodules(None);
+    let index = repository.index_or_empty()?;
+    let mut attributes = repository.attributes_only(&index, Source::WorktreeThenIdMapping)?;
+    let mut outcome = attributes.selected_attribute_matches(["filter"]);
+    let mut filtered = |path: &BStr| -> Result<bool, Failed> {
+        let path = attributes.at_entry(path, None)?;
+        Ok(path.matching_attributes(&mut outcome)
+            && outcome.iter_selected().any(|found| matches!(found.assignment.state, gix::attrs::StateRef::Value(_))))
+    };
+    let mut changes = Vec::new();
     for item in status.into_iter(None)? {
-        paths.push(item?.location().to_str_lossy().into_owned());
+        let item = item?;
+        let path = item.location().to_str_lossy().into_owned();
+        changes.push(match &item {
+            gix::status::Item::IndexWorktree(Item::DirectoryContents { entry, .. }) => {
+                let directory = entry.disk_kind.is_some_and(|kind| kind.is_dir());
+                Change::Untracked(if directory { path + "/" } else { path })
+            }
+            gix::status::Item::IndexWorktree(_) if filtered(item.location())? => Change::Filtered(path),
+            _ => Change::Changed(path),
+        });
     }
-    Ok(paths.into_iter().min())
+    changes.extend(submodules(repository, depth)?);
+    Ok(changes.into_iter().min())
+}
+
+/// The changes of submodules: another commit, or changes of their own.
+fn submodules(repository: &gix::Repository, depth: usize) -> Result<Vec<Change>, Failed> {
+    let mut changes = Vec::new();
+    for submodule in repository.submodules()?.into_iter().flatten() {
+        let Some(mut inner) = submodule.open()? else { continue };
+        harmless(&mut inner)?;
+        let path = submodule.path()?.to_str_lossy().into_owned();
+        let commit = if inner.head()?.is_unborn() { None } else { Some(inner.head_id()?.detach()) };
+        if commit != submodule.index_id()? {
+            changes.push(Change::Changed(path));
+        } else if depth > 0
+            && let Some(change) = dirty(&inner, depth - 1)?
+        {
+            let below = |inner: String| format!("{path}/{inner}");
+            changes.push(match change {
+                Change::Changed(inner) => Change::Changed(below(inner)),
+                Change::Filtered(inner) => Change::Filtered(below(inner)),
+                Change::Untracked(inner) => Change::Untracked(below(inner)),
+            });
+        }
+    }
+    Ok(changes)
 }

@@ -229,6 +229,11 @@ impl Running {
         self.lines.recv_timeout(LONGEST).unwrap().replace(self.directory.to_str().unwrap(), "PROJECT")
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end.
     pub fn ends(mut self) -> Done {
         let begun = Instant::now();
