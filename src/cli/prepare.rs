@@ -62,6 +62,7 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
             choose(&mut manifest, only)?;
         }
         let found = layer::gather(&task, &manifest, &mut report)?;
+        layer::check_links(&task, &manifest, &found, &mut report)?;
         Ok((manifest, Arc::new(found), report))
     })
     .await?;

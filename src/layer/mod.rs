@@ -3,6 +3,7 @@
 
 mod accounts;
 mod compress;
+pub mod elf;
 pub mod gather;
 #[cfg(test)]
 mod golden;
@@ -17,6 +18,7 @@ mod tar;
 mod tests;
 pub mod tree;
 
+pub use elf::check_links;
 pub use gather::{Found, gather};
 pub use make::{Made, make_all};
 pub use pack::{PackError, Packed, pack};

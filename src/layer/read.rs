@@ -46,6 +46,11 @@ fn changed(path: &Path) -> Error {
 }
 
 impl Source {
+    /// The open file, for who reads parts of it.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Fills the buffer with the next bytes and says how many they are: fewer than it holds only at the end of what was listed.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());

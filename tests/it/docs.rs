@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use stillframe::manifest::grammar::{self, Kind, MANIFEST, Table};
 
-use crate::support::Project;
+use crate::support::{Project, program};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -43,7 +43,7 @@ fn project(manifest: &str) -> Project {
         .file("target/x86_64-unknown-linux-musl/release/server", "\x7fELF server")
         .file("target/aarch64-unknown-linux-musl/release/server", "\x7fELF server for arm64")
         .file("config/app.toml", "port = 8080\n")
-        .file("examples/static-binary/hello", "\x7fELF hello")
+        .file("examples/static-binary/hello", program(false))
         .file("examples/static-binary/image.toml", include_str!("../../examples/static-binary/image.toml"))
 }
 

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use super::support::{Base, Entry, Project, canonical, dir, file, link, manifest, on_scratch, scratch, tables};
+use super::support::{
+    Base, Entry, Project, canonical, dir, file, link, manifest, on_scratch, program, scratch, tables,
+};
 
 /// Adds the manifest of these tables on the Debian-like base.
 fn on_debian(project: Project, all: &[(&str, &str)]) -> Project {
@@ -305,4 +307,30 @@ fn the_upper_layer_of_a_base_counts() {
     let listing =
         ["f 0644 0:0 etc/.wh.motd", "f 0644 0:0 srv/x", "d 0755 0:0 usr/share/doc", "f 0644 0:0 usr/share/doc/new"];
     assert_eq!(image.listing(), listing);
+}
+
+#[test]
+fn a_binary_is_linked_as_it_says() {
+    let check = |link: &str, content: &[u8], expect: &str| {
+        let items = format!("[[binary]]\nsrc = \"app\"\ndest = \"/app\"\nlink = \"{link}\"");
+        let project = Project::of(&scratch(&items)).file("app", content);
+        for command in ["check", "build"] {
+            let run = project.run([command]);
+            if expect.is_empty() {
+                run.success();
+            } else {
+                let done = run.fails(4);
+                assert!(done.stderr.contains("error[link]") && done.stderr.contains(expect), "{}", done.stderr);
+            }
+        }
+    };
+    check("static", &program(false), "");
+    check("static", &program(true), "`CGO_ENABLED=0`");
+    check("dynamic", &program(true), "");
+    check("dynamic", &program(false), "`link = \"static\"`");
+    for link in ["static", "dynamic"] {
+        check(link, b"#!/bin/sh\n", "`app` is no ELF program");
+        check(link, b"", "`app` is no ELF program");
+    }
+    check("any", b"#!/bin/sh\n", "");
 }

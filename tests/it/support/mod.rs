@@ -32,3 +32,14 @@ pub fn tables(all: &[(&str, &str)]) -> String {
 pub fn on_scratch(all: &[(&str, &str)]) -> Project {
     Project::of(&scratch(&tables(all)))
 }
+
+/// A 64-bit program; with a loader if it says so.
+pub fn program(loader: bool) -> Vec<u8> {
+    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+    bytes.resize(64 + 56, 0);
+    for (at, value) in [(16, 2u16), (18, 62), (20, 1), (32, 64), (52, 64), (54, 56), (56, 1)] {
+        bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes[64] = if loader { 3 } else { 1 };
+    bytes
+}
