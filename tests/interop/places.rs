@@ -148,3 +148,37 @@ fn the_surroundings_are_nothing() {
         fs::remove_dir_all(&out).unwrap();
     }
 }
+
+/// All variations of reprotest but two: it changes user and host name through sudo, which `rep_08` and the test below do by themselves.
+#[test]
+fn rep_02_reprotest_finds_no_difference() {
+    let project = varied("gzip");
+    let room = tempfile::tempdir().unwrap();
+    let copy = room.path().join("inputs");
+    done(peer("cp").arg("-a").arg(project.app()).arg(&copy));
+    let script = format!(
+        "STILLFRAME_HOME=$PWD/.store {} -q build -o oci:.out && rm -rf .store && chmod -R u=rwX,go=rX .out && \
+         tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf out.tar .out",
+        program().display()
+    );
+    let mut reprotest = peer("reprotest");
+    reprotest.args(["--min-cpus", "2", "--vary=-user_group,-domain_host", "-s"]).arg(&copy).arg(script).arg("out.tar");
+    let said = done(&mut reprotest);
+    assert!(said.contains("No differences in ./out.tar"), "{said}");
+}
+
+#[test]
+fn rep_02_another_user_builds_the_same() {
+    let project = varied("gzip");
+    let ours = project.build("oci:ours");
+    let room = tempfile::tempdir().unwrap();
+    done(peer("cp").arg("-a").arg(project.app()).arg(room.path().join("inputs")));
+    done(peer("cp").arg(program()).arg(room.path().join("program")));
+    done(peer("chmod").args(["-R", "a+rX"]).arg(room.path()));
+    done(peer("chmod").arg("777").arg(room.path()));
+    let mut theirs = peer("setpriv");
+    theirs.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(room.path().join("program"));
+    theirs.arg("-f").arg(room.path().join("inputs")).arg("build");
+    theirs.env("STILLFRAME_HOME", room.path().join("store")).env("HOME", "/nonexistent").env("USER", "nobody");
+    assert_eq!(digest(&theirs.output().unwrap()), ours);
+}

@@ -9,6 +9,7 @@ mod daily;
 mod docs;
 mod examples;
 mod git;
+mod golden;
 mod layers;
 mod outputs;
 mod registry;

@@ -1,0 +1,77 @@
+//! Golden digests of whole images (check REP-14): manifest, config and layers of twelve manifests in each compression. They change
+//! only with a new format; `src/layer/golden.rs` has those of single layers.
+
+use insta::{Settings, assert_snapshot};
+
+use super::support::{Project, manifest};
+
+/// Each with a name; sources are those of [`project`].
+const FIXTURES: [(&str, &str, &str); 12] = [
+    ("nothing", "", ""),
+    ("file", "", "[[file]]\ndest = \"/etc/motd\"\ncontent = \"hello\\n\"\n"),
+    ("tree", "", "[[file]]\nsrc = \"tree\"\ndest = \"/srv/\"\n"),
+    (
+        "program",
+        "entrypoint = [\"/app\"]\n",
+        "[[binary]]\nsrc = \"tree/run\"\ndest = \"/app\"\ncapabilities = [\"cap_net_bind_service\"]\n",
+    ),
+    (
+        "modes",
+        "",
+        "[[dir]]\ndest = \"/tmp\"\nmode = \"1777\"\n[[file]]\ndest = \"/s\"\ncontent = \"\"\nmode = \"4755\"\n",
+    ),
+    (
+        "users",
+        "user = \"a\"\n",
+        "[[user]]\nname = \"a\"\nuid = 3000000\n[[group]]\nname = \"g\"\ngid = 7\nmembers = [\"a\"]\n",
+    ),
+    ("links", "", "[[symlink]]\ndest = \"/usr/bin/x\"\ntarget = \"../../app\"\n"),
+    ("names", "", "[[file]]\ndest = \"/ä/日本/x y\"\ncontent = \"\"\n"),
+    (
+        "layers",
+        "",
+        "[[file]]\ndest = \"/b\"\ncontent = \"b\"\nlayer = \"second\"\n[[file]]\ndest = \"/a\"\ncontent = \"a\"\n[[binary]]\nsrc = \"tree/run\"\ndest = \"/c\"\n",
+    ),
+    (
+        "config",
+        "cmd = [\"x\", \"y z\"]\nworkdir = \"/w\"\nports = [\"80\", \"53/udp\"]\nvolumes = [\"/v\"]\nstop-signal = \"SIGINT\"\n",
+        "[env]\nB = \"2\"\nA = \"1\"\n[labels]\n\"k.b\" = \"ü\"\n\"k.a\" = \"<&>\\\"\"\n",
+    ),
+    (
+        "annotations",
+        "",
+        "[annotations]\nboth = \"1\"\n[annotations.index]\nindex = \"2\"\n[annotations.manifest]\nmanifest = \"3\"\n",
+    ),
+    (
+        "platforms",
+        "platforms = [\"linux/arm64\", \"linux/amd64\", \"linux/arm/v7\"]\n",
+        "[[file]]\ndest = \"/p\"\ncontent = \"{{ platform.arch }}{{ platform.variant }}\"\n",
+    ),
+];
+
+#[test]
+fn rep_14_golden_digests_of_images() {
+    let project = Project::new().file("tree/run", "#!/bin/sh\n").file("tree/a/b.txt", "b").symlink("tree/a/c", "b.txt");
+    let mut all = String::new();
+    for (name, image, rest) in FIXTURES {
+        for compression in ["gzip", "zstd", "none"] {
+            let head = format!("created = \"2026-01-31T12:00:00Z\"\ncompression = \"{compression}\"\n{image}");
+            project.write("image.toml", manifest("scratch", &format!("{head}{rest}")));
+            let made = project.run(["--format", "json", "build"]).success().json();
+            all += &format!("{name} {compression} {}\n", made["digest"].as_str().unwrap());
+            for image in made["images"].as_array().unwrap() {
+                let word = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+                all += &format!("  {} manifest {}\n", word(&image["platform"]), word(&image["digest"]));
+                all += &format!("    config {}\n", word(&image["config"]));
+                for layer in image["layers"].as_array().unwrap() {
+                    all += &format!("    {} {}\n", word(&layer["name"]), word(&layer["digest"]));
+                }
+            }
+        }
+    }
+    let mut settings = Settings::new();
+    settings.set_snapshot_path("golden");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| assert_snapshot!("images", all));
+}
