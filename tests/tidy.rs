@@ -36,7 +36,7 @@ const WORLD: &[(&str, &[&str])] = &[
     ("TcpStream", &[]),
     ("UnixStream", &[]),
     ("reqwest", &["registry/", "ship/engine.rs"]),
-    ("SystemTime", &["store/draft.rs", "ship/temporary.rs", "registry/"]),
+    ("SystemTime", &["store/draft.rs", "registry/"]),
     ("Instant", &["registry/"]),
     ("Timestamp::now", &["registry/"]),
     ("println!", &[]),

@@ -4,7 +4,6 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use tempfile::{NamedTempFile, TempDir};
 
@@ -13,8 +12,6 @@ use crate::error::{Error, Result};
 /// What temporaries beside a target begin with; so many letters and digits follow.
 const MARK: &str = ".stillframe-tmp-";
 const LETTERS: usize = 8;
-/// Temporaries of dead processes are swept once they are this old.
-const STALE: Duration = Duration::from_secs(600);
 
 /// A file that is being written beside its target.
 pub struct Temporary {
@@ -115,7 +112,7 @@ impl Directory {
     }
 }
 
-/// Removes what killed processes left beside a target: of our name, ours, old, and locked by nobody.
+/// Removes what killed processes left beside a target: of our name, ours, and locked by nobody.
 fn sweep(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -124,9 +121,7 @@ fn sweep(directory: &Path) {
             continue;
         }
         let Ok(facts) = entry.metadata() else { continue };
-        let age = facts.modified().map(|at| SystemTime::now().duration_since(at));
-        let ours = facts.uid() == rustix::process::geteuid().as_raw();
-        if !ours || !matches!(age, Ok(Ok(age)) if age > STALE) {
+        if facts.uid() != rustix::process::geteuid().as_raw() {
             continue;
         }
         let path = entry.path();
