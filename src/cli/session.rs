@@ -38,12 +38,7 @@ impl<'a> Session<'a> {
         let cancel = Cancel::default();
         let sink = terminal.sink();
         let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let settings = Settings {
-            offline: options.offline,
-            credentials: Source::from_environment(),
-            hosts: Hosts::from_environment()?,
-            ..Settings::default()
-        };
+        let settings = Settings::from_environment(options.offline)?;
         let ctx = Ctx {
             store: Store::new(&home()?, !options.no_cache, sink.clone()),
             registries: Client::new(settings.clone(), sink.clone(), cancel.clone())?,

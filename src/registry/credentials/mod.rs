@@ -130,6 +130,14 @@ impl Source {
         Source { places, ..Source::default() }
     }
 
+    /// What a helper that a place names has for a server.
+    async fn ask(&self, place: &Place, server: &str, helper: &str, patience: Duration) -> Result<Option<Found>> {
+        let told = format!("the helper `docker-credential-{helper}` ({})", place.name());
+        let asked = helper::get(helper, server, self.search.as_ref(), patience).await;
+        let found = asked.map_err(|cause| context(cause, place))?;
+        Ok(found.map(|credential| Found { credential: Some(credential), told }))
+    }
+
     /// The credential for a repository. A place that cannot be read, or a helper that fails, is an error: going on without
     /// would ask as somebody else (CVE-2021-41092).
     pub(super) async fn find(&self, registry: &Registry, path: &str, patience: Duration) -> Result<Found> {
@@ -138,27 +146,19 @@ impl Source {
         }
         for place in &self.places {
             let Some(file) = File::read(place)? else { continue };
-            if let Some((server, helper)) = file.helper_for(registry) {
-                let told = format!("the helper `docker-credential-{helper}` ({})", place.name());
-                let found = helper::get(&helper, &server, self.search.as_ref(), patience)
-                    .await
-                    .map_err(|cause| context(cause, place))?;
-                if let Some(credential) = found {
-                    return Ok(Found { credential: Some(credential), told });
-                }
+            if let Some((server, helper)) = file.helper_for(registry)
+                && let Some(found) = self.ask(place, &server, &helper, patience).await?
+            {
+                return Ok(found);
             }
             if let Some((key, credential)) = file.entry_for(registry, path).map_err(|cause| context(cause, place))? {
                 let told = format!("the entry `{}` of {}", key.escape_debug(), place.name());
                 return Ok(Found { credential: Some(credential), told });
             }
-            if let Some((server, helper)) = file.store_for(registry) {
-                let told = format!("the helper `docker-credential-{helper}` ({})", place.name());
-                let found = helper::get(&helper, &server, self.search.as_ref(), patience)
-                    .await
-                    .map_err(|cause| context(cause, place))?;
-                if let Some(credential) = found {
-                    return Ok(Found { credential: Some(credential), told });
-                }
+            if let Some((server, helper)) = file.store_for(registry)
+                && let Some(found) = self.ask(place, &server, &helper, patience).await?
+            {
+                return Ok(found);
             }
         }
         let looked: Vec<String> = self.places.iter().map(Place::name).collect();
