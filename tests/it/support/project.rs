@@ -167,10 +167,13 @@ impl Run {
         self
     }
 
-    /// The same run as another user of the system; takes root.
-    pub fn user(mut self, uid: u32) -> Run {
-        self.command.uid(uid);
-        self
+    /// The same run as another user of the system, of a copy of the program that this user can reach; takes root.
+    pub fn user(self, uid: u32, program: &Path) -> Run {
+        let mut command = Command::new(program);
+        command.args(self.command.get_args()).env_clear().stdin(Stdio::null()).uid(uid);
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.command.get_current_dir().unwrap());
+        Run { command, ..self }
     }
 
     /// The same run under a shell that first says this (`umask 077`, `exec >&-`).
