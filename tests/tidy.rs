@@ -30,7 +30,10 @@ const WORLD: &[(&str, &[&str])] = &[
             "registry/",
         ],
     ),
-    ("File::open", &["store/", "manifest/locate.rs", "layer/read.rs", "source/", "ship/", "registry/"]),
+    (
+        "File::open",
+        &["store/", "manifest/locate.rs", "layer/read.rs", "source/", "ship/", "registry/", "trust/root.rs"],
+    ),
     ("env::", &["cli/session.rs", "cli/terminal.rs", "ship/engine.rs", "registry/", "main.rs"]),
     ("Command::new", &["ship/engine.rs", "registry/credentials/"]),
     ("TcpStream", &[]),

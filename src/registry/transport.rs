@@ -47,13 +47,35 @@ impl Transports {
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(settings, &key, host, leg.guard.clone())?;
+        let client = finish(builder(settings, &key, host, leg.guard.clone())?)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
 }
 
-fn build(settings: &Settings, key: &Key, host: Option<&Host>, guard: Option<Vec<Range>>) -> Result<reqwest::Client> {
+impl super::Client {
+    /// A client for a service beside registries (a transparency log, a TUF mirror …) at this address: the same trust, proxies and
+    /// patience, no redirects, no credentials, no decoding.
+    pub fn service(&self, url: &str) -> Result<reqwest::Client> {
+        let settings = &self.0.settings;
+        let wrong = || Error::usage(format!("`{}` is not the URL of a service", url.escape_debug()));
+        let origin = reqwest::Url::parse(url).ok().and_then(|url| Origin::of(&url)).ok_or_else(wrong)?;
+        if settings.offline {
+            return Err(Error::remote(format!("`{}` is not asked, because of `--offline`", origin.name())));
+        }
+        let host = settings.hosts.host(&origin.name()).filter(|_| origin.tls);
+        let key = Key { tls: origin.tls, loopback: is_loopback(&origin.host), declared: None, guard: None };
+        let patience = &settings.patience;
+        finish(builder(settings, &key, host, None)?.timeout(patience.answer).read_timeout(patience.idle))
+    }
+}
+
+fn builder(
+    settings: &Settings,
+    key: &Key,
+    host: Option<&Host>,
+    guard: Option<Vec<Range>>,
+) -> Result<reqwest::ClientBuilder> {
     // HTTP/1.1 only: uploads over HTTP/2 stall in some registries' windows. No decoding: digests are of the bytes as sent.
     let mut builder = reqwest::Client::builder()
         .user_agent(&settings.agent)
@@ -78,6 +100,10 @@ fn build(settings: &Settings, key: &Key, host: Option<&Host>, guard: Option<Vec<
     } else if let Some(host) = host {
         builder = declared(builder, host)?;
     }
+    Ok(builder)
+}
+
+fn finish(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
     builder.build().map_err(|cause| {
         let missing = chain(&cause).contains("No CA certificates");
         let error = Error::local("setting up TLS failed").because(cause);

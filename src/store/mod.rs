@@ -6,6 +6,7 @@
 //! HOME/v1/memo/KIND/HEX        a remembered fact; its first line is the digest of the rest
 //! HOME/v1/images/HEX           one file for each image that was built into the store
 //! HOME/v1/locks/HEX            whose turn it is
+//! HOME/v1/tuf/HEX/             what a TUF mirror said; `trust` has it written and checks it whole at each use
 //! HOME/v1/tmp/                 what is being written; each file locked by its writer
 //! ```
 
