@@ -9,6 +9,7 @@ mod config;
 pub mod grammar;
 mod items;
 pub mod locate;
+mod matcher;
 pub mod meant;
 pub mod read;
 pub mod schema;
@@ -18,6 +19,7 @@ mod written;
 
 pub use base::{Base, Local};
 pub use locate::Location;
+pub use matcher::Matcher;
 pub use meant::{
     Account, Annotations, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source, Template, What, Who,
 };

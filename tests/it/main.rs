@@ -4,6 +4,7 @@
 mod bad;
 mod bases;
 mod cli;
+mod conformance;
 mod copies;
 mod daily;
 mod docs;

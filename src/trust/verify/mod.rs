@@ -1,1 +1,255 @@
-//! Stage 8: verification.
+//! Stage 8, verification: a digest, what is looked for and a policy in; what meets the policy out, or every reason why nothing does.
+//!
+//! Stricter than cosign where that is lax (`docs/signing.md`): one candidate that meets the whole policy is enough, wherever it
+//! lies; an attestation is no signature; a list that cannot be read is never an empty one.
+//!
+//! ```text
+//! policy      what is asked              candidates  what may be an answer
+//! bundle      one bundle, checked        legacy      one layer of a legacy tag, checked
+//! statement   what was signed
+//! ```
+
+mod bundle;
+mod candidates;
+mod legacy;
+mod policy;
+mod statement;
+
+pub use bundle::{Proof, check as check_bundle, check_blob};
+pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
+pub use statement::Claim;
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::ctx::Ctx;
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::oci::{Digest, Repository};
+use crate::trust::root::Roots;
+use candidates::Candidate;
+
+/// Most reasons that are told; the rest would only hide the first.
+const MOST_REASONS: usize = 10;
+
+/// Something that meets the policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// The blob of the bundle or of the legacy layer.
+    pub blob: Digest,
+    /// Whether it stands under a legacy tag.
+    pub legacy: bool,
+    /// What was said of the image.
+    pub claim: Claim,
+    /// Who said it.
+    pub proof: Proof,
+}
+
+impl Accepted {
+    /// Who signed, for people.
+    pub fn signer(&self) -> String {
+        match (&self.proof.key, &self.proof.identity, &self.proof.issuer) {
+            (_, Some(identity), Some(issuer)) => format!("{identity} (by {issuer})"),
+            (Some(key), ..) => format!("the key {key}"),
+            _ => "nobody".to_string(),
+        }
+    }
+
+    /// The document for `--format json`.
+    pub fn to_json(&self) -> Value {
+        let Proof { key, identity, issuer, claims, log, times } = &self.proof;
+        json!({
+            "annotations": self.claim.annotations,
+            "blob": self.blob,
+            "claims": claims,
+            "format": if self.legacy { "legacy" } else { "bundle" },
+            "identity": identity,
+            "issuer": issuer,
+            "key": key,
+            "logIndexes": log,
+            "name": self.claim.name,
+            "predicate": self.claim.predicate,
+            "predicateType": self.claim.predicate_type,
+            "times": times,
+        })
+    }
+}
+
+/// The search for what meets a policy.
+struct Search<'a> {
+    ctx: &'a Ctx,
+    repository: &'a Repository,
+    digest: &'a Digest,
+    want: &'a Want,
+    policy: &'a Policy,
+    roots: Option<&'a Roots>,
+    /// What meets the policy.
+    accepted: Vec<Accepted>,
+    /// Why the others do not.
+    reasons: Vec<String>,
+    /// What could not be looked at; only without an accepted one it matters.
+    failed: Option<Error>,
+    /// What said of itself that it is something else.
+    unlikely: Vec<Candidate>,
+}
+
+/// Everything that meets the policy, at least one. Bundles are looked at first; where one is enough, legacy tags are not.
+pub async fn verify(
+    ctx: &Ctx,
+    repository: &Repository,
+    digest: &Digest,
+    want: &Want,
+    policy: &Policy,
+    roots: Option<&Roots>,
+) -> Result<Vec<Accepted>> {
+    let mut search = Search {
+        ctx,
+        repository,
+        digest,
+        want,
+        policy,
+        roots,
+        accepted: Vec::new(),
+        reasons: Vec::new(),
+        failed: None,
+        unlikely: Vec::new(),
+    };
+    search.bundles().await?;
+    if search.accepted.is_empty() {
+        search.legacy().await?;
+    }
+    for candidate in std::mem::take(&mut search.unlikely) {
+        if !search.accepted.is_empty() {
+            break;
+        }
+        search.look(&candidate).await?;
+    }
+    search.outcome()
+}
+
+impl Search<'_> {
+    async fn bundles(&mut self) -> Result<()> {
+        let listed = candidates::referrers(self.ctx, self.repository, self.digest, self.want).await;
+        let Some(listed) = self.fetched(listed)? else { return Ok(()) };
+        for referrer in &listed {
+            let candidate = candidates::bundle(self.ctx, self.repository, referrer, self.want).await;
+            match self.fetched(candidate)?.flatten() {
+                Some(candidate) if candidate.unlikely => self.unlikely.push(candidate),
+                Some(candidate) => self.look(&candidate).await?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn legacy(&mut self) -> Result<()> {
+        let listed = candidates::legacy(self.ctx, self.repository, self.digest, self.want).await;
+        for candidate in self.fetched(listed)?.unwrap_or_default() {
+            if candidate.unlikely {
+                self.unlikely.push(candidate);
+            } else {
+                self.look(&candidate).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks one candidate against the policy.
+    async fn look(&mut self, candidate: &Candidate) -> Result<()> {
+        self.ctx.cancel.check()?;
+        let bytes = candidates::fetch(self.ctx, self.repository, candidate).await;
+        let checked = bytes.and_then(|bytes| match candidate.legacy {
+            true => legacy::check(
+                &candidate.blob.media_type,
+                &bytes,
+                candidates::annotations(candidate),
+                self.digest,
+                self.want,
+                self.policy,
+                self.roots,
+            ),
+            false => bundle::check(&bytes, self.digest, self.want, self.policy, self.roots),
+        });
+        match checked {
+            Ok((claim, proof)) => {
+                let legacy = candidate.legacy;
+                self.accepted.push(Accepted { blob: candidate.blob.digest, legacy, claim, proof });
+            }
+            Err(error) if error.kind() == Kind::Policy => {
+                let why =
+                    [error.message().to_string()].into_iter().chain(error.causes()).collect::<Vec<_>>().join(": ");
+                let reason = format!("{}: {why}", candidate.name());
+                self.ctx.say(Event::Detail { text: reason.clone() });
+                self.reasons.push(reason);
+            }
+            Err(error) => drop(self.fetched::<()>(Err(error))?),
+        }
+        Ok(())
+    }
+
+    /// What was fetched; a failure of the registry is kept for the end, any other one ends the search.
+    fn fetched<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == Kind::Remote => {
+                self.ctx.say(Event::Detail { text: format!("{error:?}") });
+                self.failed.get_or_insert(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn outcome(self) -> Result<Vec<Accepted>> {
+        let image = format!("`{}@{}`", self.repository, self.digest);
+        let want = self.want.name();
+        if !self.accepted.is_empty() {
+            return Ok(self.accepted);
+        }
+        if let Some(failed) = self.failed {
+            return Err(failed.context(format!("looking for {want} of {image}")));
+        }
+        if self.reasons.is_empty() {
+            let error = Error::policy(format!("{image} has no {}", want.split_once(' ').map_or("", |(_, word)| word)));
+            return Err(error.hint("a tag may have moved to an image that is not signed yet; see `stillframe sign`"));
+        }
+        let count = self.reasons.len();
+        let error = Error::policy(format!("no candidate out of {count} is {want} of {image} that meets the policy"));
+        Err(match Reason::chain(self.reasons) {
+            Some(reason) => error.because(reason),
+            None => error,
+        })
+    }
+}
+
+/// One reason of several, each the next one's cause.
+#[derive(Debug)]
+struct Reason {
+    text: String,
+    next: Option<Box<Reason>>,
+}
+
+impl Reason {
+    fn chain(mut all: Vec<String>) -> Option<Reason> {
+        if all.len() > MOST_REASONS {
+            let rest = all.len() - MOST_REASONS;
+            all.truncate(MOST_REASONS);
+            all.push(format!("and {rest} more; `-v` shows them"));
+        }
+        let link = |next: Option<Reason>, text: String| Some(Reason { text, next: next.map(Box::new) });
+        all.into_iter().rev().fold(None, link)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Reason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.next.as_deref().map(|next| next as &(dyn std::error::Error + 'static))
+    }
+}
