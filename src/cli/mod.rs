@@ -18,6 +18,7 @@ mod signals;
 mod tag;
 mod targets;
 mod terminal;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -79,6 +80,7 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Save(options) => carry::save(session, options).await,
         Command::Load { file } => carry::load(session, file).await,
         Command::Tag(options) => tag::run(session, options).await,
+        Command::Verify(options) => verify::run(session, options).await,
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,
         Command::Doctor { name } => doctor::run(session, name.as_deref()).await,

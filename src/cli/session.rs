@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::Global;
 use super::terminal::Terminal;
@@ -16,6 +16,7 @@ use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
 use crate::store::Store;
+use crate::trust::root::RootOptions;
 
 /// One run of the program.
 pub struct Session<'a> {
@@ -54,6 +55,18 @@ impl<'a> Session<'a> {
         let fixed = BTreeMap::from([(registry.as_str().to_string(), credential)]);
         let settings = Settings { credentials: Source { fixed, ..Source::default() }, ..self.settings.clone() };
         Client::new(settings, self.ctx.sink.clone(), self.cancel.clone())
+    }
+
+    /// Whom signatures are trusted by: this file, else what the environment says (`TUF_MIRROR`, `TUF_ROOT_JSON`).
+    pub fn roots(&self, trusted: Option<&Path>) -> RootOptions {
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        RootOptions {
+            trusted: trusted.map(Path::to_path_buf),
+            mirror: named("TUF_MIRROR").and_then(|url| url.into_string().ok()),
+            mirror_root: named("TUF_ROOT_JSON").map(PathBuf::from),
+            offline: self.options.offline,
+            ..RootOptions::default()
+        }
     }
 
     /// Where `registries.toml` is looked for, and whether it is there.

@@ -4,13 +4,27 @@ use serde_json::json;
 
 use super::args::Tagging;
 use super::session::Session;
+use crate::ctx::Ctx;
 use crate::error::{Error, Report, Result};
 use crate::event::Event;
-use crate::oci::Document;
 use crate::oci::json::canonical;
-use crate::registry::{PushedManifest, Which};
+use crate::oci::{Document, Reference};
+use crate::registry::{Fetched, PushedManifest, Which};
 use crate::ship;
 use crate::source::Place;
+
+/// What a reference leads to in its registry: by its digest, else by its tag, else by `latest`.
+pub(super) async fn find(ctx: &Ctx, reference: &Reference) -> Result<Fetched> {
+    let name = &reference.repository;
+    let usual = "latest".parse()?;
+    let which = match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => Which::Digest(digest),
+        (None, Some(tag)) => Which::Tag(tag),
+        (None, None) => Which::Tag(&usual),
+    };
+    let found = ctx.registries.manifest(name, which).await?;
+    found.ok_or_else(|| Error::remote(format!("the registry has no `{which}` in `{name}`")))
+}
 
 /// Makes tags of a registry say what another tag or a digest there says.
 pub async fn run(session: &Session<'_>, options: &Tagging) -> Result<u8> {
@@ -23,14 +37,7 @@ pub async fn run(session: &Session<'_>, options: &Tagging) -> Result<u8> {
     };
     let ctx = &session.ctx;
     let name = &reference.repository;
-    let usual = "latest".parse()?;
-    let which = match (&reference.digest, &reference.tag) {
-        (Some(digest), _) => Which::Digest(digest),
-        (None, Some(tag)) => Which::Tag(tag),
-        (None, None) => Which::Tag(&usual),
-    };
-    let found = ctx.registries.manifest(name, which).await?;
-    let found = found.ok_or_else(|| Error::remote(format!("the registry has no `{which}` in `{name}`")))?;
+    let found = find(ctx, reference).await?;
     let document = Document::read(&found.bytes, found.media_type.as_deref(), &format!("`{reference}`"))?;
     let own = match &document {
         Document::Manifest(manifest) => manifest.media_type.clone(),

@@ -18,3 +18,4 @@ mod regressions;
 mod repro;
 mod store;
 mod support;
+mod verify;
