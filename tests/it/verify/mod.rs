@@ -4,6 +4,7 @@ mod bases;
 mod fixture;
 mod limits;
 mod refusals;
+mod roots;
 
 use serde_json::{Value, json};
 
