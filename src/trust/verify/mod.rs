@@ -47,8 +47,13 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Who signed, for people.
-    pub fn signer(&self) -> String {
+    /// What was done to the image and by whom, for people.
+    pub fn told(&self) -> String {
+        let how = if self.claim.predicate_type == SIGNATURE { "signed" } else { "attested" };
+        format!("{how} by {}", self.signer())
+    }
+
+    fn signer(&self) -> String {
         match (&self.proof.key, &self.proof.identity, &self.proof.issuer) {
             (_, Some(identity), Some(issuer)) => format!("{identity} (by {issuer})"),
             (Some(key), ..) => format!("the key {key}"),
@@ -163,7 +168,7 @@ impl Search<'_> {
             true => legacy::check(
                 &candidate.blob.media_type,
                 &bytes,
-                candidates::annotations(candidate),
+                &candidate.blob.annotations,
                 self.digest,
                 self.want,
                 self.policy,
@@ -212,7 +217,9 @@ impl Search<'_> {
         }
         if self.reasons.is_empty() {
             let error = Error::policy(format!("{image} has no {}", want.split_once(' ').map_or("", |(_, word)| word)));
-            return Err(error.hint("a tag may have moved to an image that is not signed yet; see `stillframe sign`"));
+            return Err(
+                error.hint("another digest may be the signed one: an image of the index, or what the tag said before")
+            );
         }
         let count = self.reasons.len();
         let error = Error::policy(format!("no candidate out of {count} is {want} of {image} that meets the policy"));
