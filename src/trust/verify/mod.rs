@@ -33,6 +33,9 @@ use candidates::Candidate;
 /// Most reasons that are told; the rest would only hide the first.
 const MOST_REASONS: usize = 10;
 
+/// So many bytes of candidates are read; after them the search fails.
+const MOST_TOTAL: u64 = 256 << 20;
+
 /// Something that meets the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
@@ -95,6 +98,8 @@ struct Search<'a> {
     reasons: Vec<String>,
     /// What could not be looked at; only without an accepted one it matters.
     failed: Option<Error>,
+    /// How many bytes of candidates were read.
+    total: u64,
     /// What said of itself that it is something else.
     unlikely: Vec<Candidate>,
 }
@@ -118,6 +123,7 @@ pub async fn verify(
         accepted: Vec::new(),
         reasons: Vec::new(),
         failed: None,
+        total: 0,
         unlikely: Vec::new(),
     };
     search.bundles().await?;
@@ -163,7 +169,12 @@ impl Search<'_> {
     /// Checks one candidate against the policy.
     async fn look(&mut self, candidate: &Candidate) -> Result<()> {
         self.ctx.cancel.check()?;
+        if self.total > MOST_TOTAL {
+            let error = Error::remote(format!("there are over {MOST_TOTAL} bytes of candidates, which is the limit"));
+            return self.fetched::<()>(Err(error)).map(|_| ());
+        }
         let bytes = candidates::fetch(self.ctx, self.repository, candidate).await;
+        self.total += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let checked = bytes.and_then(|bytes| match candidate.legacy {
             true => legacy::check(
                 &candidate.blob.media_type,
