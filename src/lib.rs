@@ -18,10 +18,9 @@
 //! | 5 | [`source`] | pinned names → bases and what files they have | layouts, archives, store, registries |
 //! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
 //! | 7 | [`image`] | layers → [`image::Artifact`] | nothing |
+//! | 8 | [`trust`] | images → what they are made of, as documents | through stages 3 to 5 |
 //! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets |
 //! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |
-//!
-//! (Stage 8, `trust`, comes with the release.)
 //!
 //! # Rules, kept by `tests/tidy.rs`
 //!
@@ -53,3 +52,4 @@ pub mod registry;
 pub mod ship;
 pub mod source;
 pub mod store;
+pub mod trust;

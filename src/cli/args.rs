@@ -82,6 +82,8 @@ pub enum Command {
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
     Push(Push),
+    /// Builds, and prints what is in the image: a bill of materials
+    Sbom(Sbom),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
@@ -131,6 +133,26 @@ pub struct Build {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// The options of `sbom`.
+#[derive(Debug, Args)]
+pub struct Sbom {
+    /// Which standard it follows
+    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Bill::Spdx)]
+    pub kind: Bill,
+    /// The platform, where the image has several
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+}
+
+/// A standard for bills of materials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bill {
+    /// SPDX 2.3.
+    Spdx,
+    /// CycloneDX 1.6.
+    Cyclonedx,
 }
 
 /// The options of `push`.

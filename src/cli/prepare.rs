@@ -24,6 +24,10 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A plan whose inputs were looked at: everything is in place, nothing is packed.
 pub struct Prepared {
+    /// What the manifest says.
+    pub manifest: Arc<Manifest>,
+    /// The sources of all items.
+    pub found: Arc<Vec<Vec<Found>>>,
     /// What is to be made.
     pub plan: Arc<Plan>,
     /// What each image stands on.
@@ -40,6 +44,8 @@ pub struct Made {
     pub artifact: Artifact,
     /// Where its bytes are.
     pub blobs: Blobs,
+    /// What each image stands on.
+    pub bases: Vec<Arc<source::Base>>,
     /// Its names.
     pub target: Target,
     /// What each image was asked for, in the order of the plan.
@@ -91,7 +97,7 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
     }
     let report = report.pass()?;
     plan.notes.iter().for_each(|note| ctx.note(note.clone()));
-    Ok(Prepared { plan, bases, placed, report })
+    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
@@ -225,7 +231,7 @@ async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) ->
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, placed, report } = prepared;
+    let Prepared { plan, bases, placed, report, .. } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
@@ -235,5 +241,5 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, target, platforms, modes, report })
+    Ok(Made { artifact, blobs, bases, target, platforms, modes, report })
 }
