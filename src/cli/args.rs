@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::manifest::Bill;
 use crate::oci::{Platform, Registry, Tag};
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
@@ -84,6 +85,8 @@ pub enum Command {
     Push(Push),
     /// Builds, and prints what is in the image: a bill of materials
     Sbom(Sbom),
+    /// Builds, and prints how the image was made: SLSA provenance
+    Provenance(Provenance),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
@@ -138,21 +141,20 @@ pub struct Build {
 /// The options of `sbom`.
 #[derive(Debug, Args)]
 pub struct Sbom {
-    /// Which standard it follows
-    #[arg(long = "type", value_name = "TYPE", value_enum, default_value_t = Bill::Spdx)]
-    pub kind: Bill,
+    /// Which standard it follows: spdx or cyclonedx
+    #[arg(long = "type", value_name = "TYPE", default_value = "spdx")]
+    pub bill: Bill,
     /// The platform, where the image has several
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
 }
 
-/// A standard for bills of materials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Bill {
-    /// SPDX 2.3.
-    Spdx,
-    /// CycloneDX 1.6.
-    Cyclonedx,
+/// The options of `provenance`.
+#[derive(Debug, Args)]
+pub struct Provenance {
+    /// Names the builder (default: the workflow that the CI job names, else none)
+    #[arg(long, value_name = "URI")]
+    pub builder_id: Option<String>,
 }
 
 /// The options of `push`.

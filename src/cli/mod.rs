@@ -8,11 +8,11 @@ mod check;
 mod completions;
 mod doctor;
 mod login;
+mod papers;
 mod plan;
 mod prepare;
 mod prompt;
 mod render;
-mod sbom;
 mod schema;
 mod session;
 mod signals;
@@ -75,7 +75,8 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,
-        Command::Sbom(options) => sbom::run(session, options).await,
+        Command::Provenance(options) => papers::provenance(session, options).await,
+        Command::Sbom(options) => papers::sbom(session, options).await,
         Command::Pull(options) => carry::pull(session, options).await,
         Command::Copy(options) => carry::copy(session, options).await,
         Command::Save(options) => carry::save(session, options).await,

@@ -101,7 +101,7 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
-async fn aside<T: Send + 'static>(ctx: &Ctx, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub async fn aside<T: Send + 'static>(ctx: &Ctx, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let mut task = tokio::task::spawn_blocking(work);
     loop {
         tokio::select! {

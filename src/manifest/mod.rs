@@ -19,7 +19,8 @@ mod written;
 pub use base::{Base, Local};
 pub use locate::Location;
 pub use meant::{
-    Account, Annotations, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source, Template, What, Who,
+    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source,
+    Template, What, Who,
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Scope, Values};

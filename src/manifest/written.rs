@@ -23,6 +23,8 @@ pub struct Written {
     pub vars: Vec<Var>,
     /// `[image]`.
     pub image: View,
+    /// `[attest]`.
+    pub attest: View,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -152,12 +154,9 @@ pub fn place_of(text: &Arc<Text>, span: std::ops::Range<usize>) -> Place {
 /// Takes the whole tree apart.
 pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     let table = |name: &str| root.get(name).and_then(|value| value.get_ref().as_table());
-    let start = place_of(text, 0..0);
-    let image = match root.get("image") {
-        Some(value) if value.get_ref().is_table() => {
-            View::of(text, place_of(text, value.span()), value.get_ref().as_table().unwrap_or(root))
-        }
-        _ => View::of(text, start, &DeTable::default()),
+    let view = |name: &str| match root.get(name).map(|value| (value.span(), value.get_ref().as_table())) {
+        Some((span, Some(table))) => View::of(text, place_of(text, span), table),
+        _ => View::of(text, place_of(text, 0..0), &DeTable::default()),
     };
     let vars = table("vars").into_iter().flat_map(DeTable::iter).filter_map(|(key, value)| {
         let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
@@ -166,7 +165,8 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     });
     Written {
         vars: vars.collect(),
-        image,
+        image: view("image"),
+        attest: view("attest"),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),

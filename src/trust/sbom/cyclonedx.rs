@@ -84,7 +84,11 @@ fn dependencies(inventory: &Inventory) -> Vec<Value> {
     }
     let entry = |(at, needs): (usize, BTreeSet<usize>)| {
         let needs: Vec<String> = needs.into_iter().map(reference).collect();
-        if needs.is_empty() { json!({ "ref": reference(at) }) } else { json!({ "ref": reference(at), "dependsOn": needs }) }
+        if needs.is_empty() {
+            json!({ "ref": reference(at) })
+        } else {
+            json!({ "ref": reference(at), "dependsOn": needs })
+        }
     };
     needs.into_iter().map(entry).collect()
 }

@@ -45,7 +45,8 @@ pub fn dpkg(text: &str) -> Result<Vec<Installed>> {
 pub fn apk(text: &str) -> Result<Vec<Installed>> {
     let mut packages = Vec::new();
     for stanza in stanzas(text) {
-        let field = |key: &str| stanza.iter().find_map(|line| line.strip_prefix(key)).map(|text| text.trim().to_string());
+        let field =
+            |key: &str| stanza.iter().find_map(|line| line.strip_prefix(key)).map(|text| text.trim().to_string());
         let (Some(name), Some(version)) = (field("P:"), field("V:")) else { continue };
         let source = field("o:").filter(|source| *source != name);
         add(&mut packages, Installed { name, version, arch: field("A:"), source, licence: field("L:") })?;

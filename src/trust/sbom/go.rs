@@ -4,8 +4,8 @@
 //! Source: the documentation of Go's package `debug/buildinfo`. Since Go 1.18 the texts stand behind the header, before that the
 //! header points to them.
 
-use object::read::{File, Object, ObjectSection, ObjectSegment};
 use object::BinaryFormat;
+use object::read::{File, Object, ObjectSection, ObjectSegment};
 
 use super::program::{Language, Module};
 use super::purl::purl;

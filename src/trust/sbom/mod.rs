@@ -19,44 +19,24 @@ use sha2::{Digest as _, Sha256};
 
 pub use inventory::Inventory;
 pub use look::look;
+pub use purl::image as image_purl;
 
+use crate::manifest::Bill;
 use crate::oci::json::canonical;
 
-/// A kind of bill of materials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    /// SPDX 2.3 as JSON.
-    Spdx,
-    /// CycloneDX 1.6 as JSON.
-    CycloneDx,
+/// The type of the in-toto predicate that a bill of materials is.
+pub fn predicate_type(bill: Bill) -> &'static str {
+    match bill {
+        Bill::Spdx => "https://spdx.dev/Document",
+        Bill::CycloneDx => "https://cyclonedx.org/bom",
+    }
 }
 
-impl Format {
-    /// Every kind.
-    pub const ALL: [Format; 2] = [Format::Spdx, Format::CycloneDx];
-
-    /// The word for it in the manifest and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Spdx => "spdx",
-            Format::CycloneDx => "cyclonedx",
-        }
-    }
-
-    /// The type of the in-toto predicate that it makes.
-    pub fn predicate_type(self) -> &'static str {
-        match self {
-            Format::Spdx => "https://spdx.dev/Document",
-            Format::CycloneDx => "https://cyclonedx.org/bom",
-        }
-    }
-
-    /// The document.
-    pub fn document(self, inventory: &Inventory) -> Value {
-        match self {
-            Format::Spdx => spdx::document(inventory),
-            Format::CycloneDx => cyclonedx::document(inventory),
-        }
+/// The document.
+pub fn document(bill: Bill, inventory: &Inventory) -> Value {
+    match bill {
+        Bill::Spdx => spdx::document(inventory),
+        Bill::CycloneDx => cyclonedx::document(inventory),
     }
 }
 

@@ -40,7 +40,10 @@ mod tests {
     fn package_urls_are_written_as_specified() {
         let check = |text: String, expect: &str| assert_eq!(text, expect);
         let distro = [("distro", Some("debian-12")), ("arch", Some("amd64"))];
-        check(purl("deb", &["debian", "g++"], Some("1:2.3+b1~x"), &distro), "pkg:deb/debian/g%2B%2B@1:2.3%2Bb1~x?arch=amd64&distro=debian-12");
+        check(
+            purl("deb", &["debian", "g++"], Some("1:2.3+b1~x"), &distro),
+            "pkg:deb/debian/g%2B%2B@1:2.3%2Bb1~x?arch=amd64&distro=debian-12",
+        );
         check(purl("golang", &["github.com/a/b"], None, &[("x", None)]), "pkg:golang/github.com/a/b");
         check(purl("cargo", &["ü"], Some(""), &[]), "pkg:cargo/%C3%BC");
         let digest = Digest::of(b"");

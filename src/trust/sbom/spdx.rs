@@ -124,9 +124,9 @@ fn file(at: usize, part: &Part) -> Value {
     put("licenseInfoInFiles", json!([UNKNOWN]));
     put("copyrightText", json!(UNKNOWN));
     let digests = [("SHA1", sha1.clone()), ("SHA256", sha256.map(|digest| digest.hex()))];
-    let digests = digests.into_iter().filter_map(|(algorithm, value)| {
-        Some(json!({ "algorithm": algorithm, "checksumValue": value? }))
-    });
+    let digests = digests
+        .into_iter()
+        .filter_map(|(algorithm, value)| Some(json!({ "algorithm": algorithm, "checksumValue": value? })));
     put("checksums", digests.collect());
     if part.program {
         put("fileTypes", json!(["BINARY"]));
