@@ -87,6 +87,8 @@ pub enum Command {
     Sbom(Sbom),
     /// Builds, and prints how the image was made: SLSA provenance
     Provenance(Provenance),
+    /// Builds again, and compares with an image; shows the first difference
+    Reproduce(Reproduce),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
@@ -155,6 +157,14 @@ pub struct Provenance {
     /// Names the builder (default: the workflow that the CI job names, else none)
     #[arg(long, value_name = "URI")]
     pub builder_id: Option<String>,
+}
+
+/// The options of `reproduce`.
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub reference: Place,
 }
 
 /// The options of `push`.

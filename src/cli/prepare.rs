@@ -9,6 +9,7 @@ use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
+use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
 use crate::plan::{Base, ImagePlan, Plan};
@@ -58,6 +59,11 @@ pub struct Made {
 
 /// Reads the manifest and looks at all inputs; every mistake comes at once.
 pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<Prepared> {
+    prepare_at(session, only, None).await
+}
+
+/// The same for an image whose time is known already.
+pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created: Option<i64>) -> Result<Prepared> {
     let ctx = &session.ctx;
     let (file, sets, task) = (session.options.file.clone(), session.options.set.clone(), ctx.clone());
     let only = only.cloned();
@@ -66,6 +72,9 @@ pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<P
         let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));
         if let Some(only) = &only {
             choose(&mut manifest, only)?;
+        }
+        if let Some(created) = created {
+            manifest.created = Created::At(created);
         }
         let found = layer::gather(&task, &manifest, &mut report)?;
         layer::check_links(&task, &manifest, &found, &mut report)?;
