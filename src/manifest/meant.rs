@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::base::Base;
 use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
-use crate::error::{Place, Text};
+use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Reference, Repository};
 
@@ -32,6 +33,8 @@ pub struct Manifest {
     pub images: Vec<Image>,
     /// Who must have signed the base.
     pub verify: Option<Vouched>,
+    /// What is said of a released image.
+    pub attest: Attest,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
 }
@@ -61,6 +64,48 @@ pub enum Voucher {
         /// Who said so.
         issuer: Matcher,
     },
+}
+
+/// What is said of a released image, beside its signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attest {
+    /// Bills of materials, each once, in the order of the manifest.
+    pub sbom: Vec<Bill>,
+    /// Whether it is said how the image was made.
+    pub provenance: bool,
+}
+
+/// A standard for bills of materials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bill {
+    /// SPDX 2.3 as JSON.
+    Spdx,
+    /// CycloneDX 1.6 as JSON.
+    CycloneDx,
+}
+
+impl Bill {
+    /// All that are known.
+    pub const ALL: [Bill; 2] = [Bill::Spdx, Bill::CycloneDx];
+
+    /// The word for it in the manifest and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bill::Spdx => "spdx",
+            Bill::CycloneDx => "cyclonedx",
+        }
+    }
+}
+
+impl FromStr for Bill {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Bill> {
+        let known = Bill::ALL.into_iter().find(|bill| bill.name() == text);
+        known.ok_or_else(|| {
+            Error::usage(format!("`{}` is no kind of SBOM", printable(text))).hint("known are `spdx` and `cyclonedx`")
+        })
+    }
 }
 
 /// Annotations by level.

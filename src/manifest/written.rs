@@ -25,6 +25,8 @@ pub struct Written {
     pub image: View,
     /// `[base.verify]`.
     pub verify: Option<View>,
+    /// `[attest]`.
+    pub attest: View,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -154,12 +156,9 @@ pub fn place_of(text: &Arc<Text>, span: std::ops::Range<usize>) -> Place {
 /// Takes the whole tree apart.
 pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     let table = |name: &str| root.get(name).and_then(|value| value.get_ref().as_table());
-    let start = place_of(text, 0..0);
-    let image = match root.get("image") {
-        Some(value) if value.get_ref().is_table() => {
-            View::of(text, place_of(text, value.span()), value.get_ref().as_table().unwrap_or(root))
-        }
-        _ => View::of(text, start, &DeTable::default()),
+    let view = |name: &str| match root.get(name).map(|value| (value.span(), value.get_ref().as_table())) {
+        Some((span, Some(table))) => View::of(text, place_of(text, span), table),
+        _ => View::of(text, place_of(text, 0..0), &DeTable::default()),
     };
     let verify = table("base").and_then(|base| base.get("verify"));
     let vars = table("vars").into_iter().flat_map(DeTable::iter).filter_map(|(key, value)| {
@@ -169,9 +168,10 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     });
     Written {
         vars: vars.collect(),
-        image,
         verify: verify
             .and_then(|value| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))),
+        image: view("image"),
+        attest: view("attest"),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),
