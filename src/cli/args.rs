@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::manifest::Bill;
 use crate::oci::{Platform, Registry, Tag};
+use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
@@ -137,6 +138,8 @@ pub struct Build {
     /// Builds only this platform
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
+    #[command(flatten)]
+    pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
@@ -169,9 +172,29 @@ pub struct Reproduce {
     pub reference: Place,
 }
 
+/// What tags may do only if it is said.
+#[derive(Debug, Args)]
+pub struct Leaves {
+    /// Sets tags that speak of a commit although the work tree is not it
+    #[arg(long)]
+    pub allow_dirty: bool,
+    /// Moves the tag of a release that says another digest already
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl Leaves {
+    /// The same for the stages.
+    pub fn leave(&self) -> Leave {
+        Leave { dirty: self.allow_dirty, overwrite: self.overwrite }
+    }
+}
+
 /// The options of `push`.
 #[derive(Debug, Args)]
 pub struct Push {
+    #[command(flatten)]
+    pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,

@@ -16,8 +16,8 @@ use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
 use crate::store::Store;
-use crate::trust::root::RootOptions;
 use crate::trust::provenance::Builder;
+use crate::trust::root::RootOptions;
 
 /// One run of the program.
 pub struct Session<'a> {

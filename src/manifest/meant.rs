@@ -10,7 +10,7 @@ use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
-use crate::oci::{Platform, Reference, Repository};
+use crate::oci::{Platform, Reference, Repository, Tag};
 
 /// The whole manifest. With mistakes in the report some parts are stand-ins.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct Manifest {
     pub verify: Option<Vouched>,
     /// What is said of a released image.
     pub attest: Attest,
+    /// The tags that it gets; `None` where nothing is said.
+    pub tags: Option<TagRules>,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
 }
@@ -64,6 +66,34 @@ pub enum Voucher {
         /// Who said so.
         issuer: Matcher,
     },
+}
+
+/// What `[tags]` asks for.
+#[derive(Clone, Debug)]
+pub struct TagRules {
+    /// Patterns of a release's numbers.
+    pub semver: Vec<Pattern>,
+    /// Digits of the commit.
+    pub sha: Option<usize>,
+    /// Whether the branch's name is a tag.
+    pub branch: bool,
+    /// Tags as they stand.
+    pub fixed: Vec<Tag>,
+    /// Whether the highest stable release is `latest`.
+    pub latest: bool,
+    /// What stands before the version in a release's git tag.
+    pub prefix: String,
+    /// Where it is said.
+    pub place: Place,
+}
+
+/// A tag with a release's numbers left open.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As it is written.
+    pub template: String,
+    /// What it can see; the release is put in.
+    pub scope: Scope,
 }
 
 /// What is said of a released image, beside its signature.

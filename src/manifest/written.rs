@@ -27,6 +27,8 @@ pub struct Written {
     pub verify: Option<View>,
     /// `[attest]`.
     pub attest: View,
+    /// `[tags]`.
+    pub tags: Option<View>,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -84,7 +86,12 @@ impl View {
 
     /// Whether the key is there and `true`.
     pub fn is(&self, key: &str) -> bool {
-        self.bools.get(key).copied().unwrap_or(false)
+        self.flag(key).unwrap_or(false)
+    }
+
+    /// What is said under this key, if it is `true` or `false`.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.bools.get(key).copied()
     }
 
     /// The permission bits under this key.
@@ -172,6 +179,7 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
             .and_then(|value| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))),
         image: view("image"),
         attest: view("attest"),
+        tags: table("tags").map(|_| view("tags")),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),

@@ -23,4 +23,5 @@ mod repro;
 mod sigstore;
 mod store;
 mod support;
+mod tags;
 mod verify;
