@@ -28,6 +28,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "source/",
             "ship/",
             "registry/",
+            "trust/root.rs",
         ],
     ),
     (

@@ -15,6 +15,7 @@ use crate::plan::{Base, ImagePlan, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
+use crate::trust;
 
 /// How long a registry is asked for something that only helps to mend a mistake.
 const FOR_A_HINT: Duration = Duration::from_secs(5);
@@ -174,7 +175,14 @@ async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Bas
                 let error = error.hint("several platforms need the digest of an index, which holds an image for each");
                 return Err(at(with_index(session, reference, error).await, place));
             }
-            Ok(base) => bases.push(Arc::new(base)),
+            Ok(base) => {
+                if let Some(asked) = &plan.verify {
+                    let roots = session.roots(asked.trusted_root.as_deref());
+                    let vouched = trust::base::verify(&session.ctx, asked, &roots, &base).await;
+                    vouched.map_err(|error| at(error, &asked.place))?;
+                }
+                bases.push(Arc::new(base));
+            }
             Err(error) if several && error.kind() == Kind::Usage => {
                 return Err(at(with_index(session, reference, error).await, place));
             }

@@ -197,6 +197,9 @@ impl Check<'_, '_> {
             (Kind::Map { .. } | Kind::Env | Kind::Named(_), DeValue::Array(_)) => {
                 format!("write `[{key}]`, and below it one line for each, as in `NAME = \"value\"`")
             }
+            (Kind::Table(_), DeValue::String(_)) if key == "base" => {
+                format!("write `base = {raw}` below `[image]`")
+            }
             (Kind::Table(_), _) => format!("write `[{key}]`, and its keys below it"),
             _ => return self.report.add(finding),
         };

@@ -101,6 +101,7 @@ pub static MANIFEST: Table = Table {
         key("format", Kind::Number { least: 1, most: 1 }, "The assembly rules that decide the bytes. Default 1."),
         key("vars", Kind::Named(&VAR), "Values from outside, each declared; a missing one is an error."),
         required("image", Kind::Table(&IMAGE), "The image itself."),
+        key("base", Kind::Table(&BASE), "What is asked of the base."),
         key("env", Kind::Env, "Environment variables, joined with the base's by name."),
         key("labels", Kind::Map { levels: &[] }, "Labels of the config, joined with the base's by key."),
         key(
@@ -162,6 +163,26 @@ static IMAGE: Table = Table {
             Kind::List { some: false },
             "Drops what the base has: \"cmd\", \"user\", \"env.NAME\", \"labels.KEY\" …",
         ),
+    ],
+};
+
+static BASE: Table = Table {
+    name: "base",
+    about: "What is asked of the base.",
+    keys: &[key("verify", Kind::Table(&VERIFY), "Who must have signed the base.")],
+};
+
+static VERIFY: Table = Table {
+    name: "base.verify",
+    about: "Who must have signed the base. A base that is not signed so is refused.",
+    keys: &[
+        key("key", Kind::Text, "The file of the public key, relative to this file."),
+        key("identity", Kind::Text, "The signer's identity: a mail address, or the URI of a workflow."),
+        key("identity-regexp", Kind::Text, "The same as a regular expression for the whole of it."),
+        key("issuer", Kind::Text, "Who vouched for the identity: a URL."),
+        key("issuer-regexp", Kind::Text, "The same as a regular expression for the whole of it."),
+        key("require-log", Kind::Bool, "Whether a key's signature must stand in a transparency log. Default false."),
+        key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
     ],
 };
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::base::Base;
+use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
 use crate::error::{Place, Text};
 use crate::oci::media::Compression;
@@ -29,8 +30,37 @@ pub struct Manifest {
     pub annotations: Annotations,
     /// One for each platform, in the order of the manifest.
     pub images: Vec<Image>,
+    /// Who must have signed the base.
+    pub verify: Option<Vouched>,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
+}
+
+/// What `[base.verify]` asks of the base.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// Who must have signed it.
+    pub who: Voucher,
+    /// Whether a key's signature must stand in a transparency log.
+    pub require_log: bool,
+    /// The trusted root that counts, absolute.
+    pub trusted_root: Option<PathBuf>,
+    /// Where that is said.
+    pub place: Place,
+}
+
+/// Somebody who signs.
+#[derive(Clone, Debug)]
+pub enum Voucher {
+    /// The holder of the key in this file, absolute.
+    Key(PathBuf),
+    /// Whoever is certified as this.
+    Identity {
+        /// The certificate's subject.
+        identity: Matcher,
+        /// Who said so.
+        issuer: Matcher,
+    },
 }
 
 /// Annotations by level.

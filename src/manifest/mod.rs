@@ -14,6 +14,7 @@ pub mod meant;
 pub mod read;
 pub mod schema;
 pub mod values;
+mod vouch;
 pub mod words;
 mod written;
 
@@ -21,7 +22,8 @@ pub use base::{Base, Local};
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source, Template, What, Who,
+    Account, Annotations, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Source, Template, Vouched,
+    Voucher, What, Who,
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Scope, Values};

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::base::Base;
 use super::check;
 use super::config;
 use super::grammar::nearest;
@@ -12,6 +13,7 @@ use super::items;
 use super::locate::Location;
 use super::meant::{Annotations, Image, Manifest};
 use super::values::{self, Created, Outside, Scope, Values};
+use super::vouch;
 use super::written::{self, Spot, View, Written};
 use crate::error::{Finding, Place, Report, Result, printable};
 use crate::oci::platform::KNOWN;
@@ -38,7 +40,9 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let annotations = meaning.annotations(&written);
     let context = meaning.context(&written.image, &location.around);
     let platforms = meaning.platforms(&written.image);
-    let images = platforms.into_iter().map(|platform| meaning.image(&written, platform)).collect();
+    let images: Vec<Image> = platforms.into_iter().map(|platform| meaning.image(&written, platform)).collect();
+    let bases: Vec<&Base> = images.iter().map(|image| &image.base.0).collect();
+    let verify = vouch::read(&mut meaning, &written, &bases);
     let manifest = Manifest {
         text: location.text.clone(),
         directory: location.directory.clone(),
@@ -48,6 +52,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         created,
         annotations,
         images,
+        verify,
         unpinned: meaning.unpinned,
     };
     Read { manifest, report: meaning.report }

@@ -23,6 +23,8 @@ pub struct Written {
     pub vars: Vec<Var>,
     /// `[image]`.
     pub image: View,
+    /// `[base.verify]`.
+    pub verify: Option<View>,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -159,6 +161,7 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
         }
         _ => View::of(text, start, &DeTable::default()),
     };
+    let verify = table("base").and_then(|base| base.get("verify"));
     let vars = table("vars").into_iter().flat_map(DeTable::iter).filter_map(|(key, value)| {
         let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
         let view = View::of(text, name.place.clone(), value.get_ref().as_table()?);
@@ -167,6 +170,8 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     Written {
         vars: vars.collect(),
         image,
+        verify: verify
+            .and_then(|value| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 pub use crate::manifest::{Base, Local};
 
 use crate::error::Place;
-use crate::manifest::{Annotations, Change, Config, Created, Image, Item, Manifest, What, values};
+use crate::manifest::{Annotations, Change, Config, Created, Image, Item, Manifest, Vouched, What, values};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Repository, Tag};
 
@@ -25,6 +25,8 @@ pub struct Plan {
     pub annotations: Annotations,
     /// One for each platform, in the order of the manifest.
     pub images: Vec<ImagePlan>,
+    /// Who must have signed the bases.
+    pub verify: Option<Vouched>,
     /// What a person should know of the choices made here.
     pub notes: Vec<String>,
 }
@@ -68,6 +70,7 @@ impl Plan {
             created,
             annotations: manifest.annotations.clone(),
             images: manifest.images.iter().map(image).collect(),
+            verify: manifest.verify.clone(),
             notes: notes(manifest).into_iter().collect(),
         }
     }

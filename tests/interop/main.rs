@@ -2,6 +2,7 @@
 //! oras, four tars, nine file systems, strace, qemu. Needs root and `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
+mod cosign;
 mod debian;
 mod disk;
 mod docker;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stillframe::manifest::grammar::{self, Kind, MANIFEST, Table};
+use stillframe::manifest::grammar::{Kind, MANIFEST, Table};
 
 use crate::support::{Project, program};
 
@@ -93,6 +93,16 @@ fn links_of_the_pages_lead_somewhere() {
     }
 }
 
+/// The section of a table, and those of the tables in it.
+fn single(text: &mut String, table: &Table) {
+    section(text, &format!("`[{}]`", table.name), table);
+    for key in table.keys {
+        if let Kind::Table(inner) = key.kind {
+            single(text, inner);
+        }
+    }
+}
+
 /// The page of all keys, made from the grammar that the checker uses. `UPDATE_DOCS=1 cargo test` writes it.
 #[test]
 fn a_page_of_keys_is_current() {
@@ -100,9 +110,12 @@ fn a_page_of_keys_is_current() {
         "# Keys of image.toml\n\nMade from the reader's own grammar; do not edit (`UPDATE_DOCS=1 cargo test`). Keys in **bold** must be there.\n",
     );
     section(&mut text, "The whole file", &MANIFEST);
-    for (name, table) in grammar::tables() {
-        let brackets = if name == "image" { ("[", "]") } else { ("[[", "]]") };
-        section(&mut text, &format!("`{}{name}{}`", brackets.0, brackets.1), table);
+    for key in MANIFEST.keys {
+        match key.kind {
+            Kind::Tables(table) => section(&mut text, &format!("`[[{}]]`", table.name), table),
+            Kind::Table(table) => single(&mut text, table),
+            _ => {}
+        }
     }
     if let Some(Kind::Named(table)) = MANIFEST.key("vars").map(|key| &key.kind) {
         section(&mut text, "A variable of `[vars]`", table);

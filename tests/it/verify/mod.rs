@@ -1,15 +1,17 @@
 //! `stillframe verify`: what is accepted, and what is refused and why (checks SIG-05 to SIG-12).
 
+mod bases;
 mod fixture;
 mod limits;
 mod refusals;
+mod roots;
 
 use serde_json::{Value, json};
 
 use crate::registry::{Registry, on};
 use crate::support::Project;
 use crate::support::project::Done;
-use fixture::{BUNDLE, ENVELOPE, PAYLOAD, SIGN, SIMPLE, SPDX, Signer, attach, fallback, legacy, statement};
+use fixture::{ENVELOPE, PAYLOAD, SIMPLE, SPDX, Signer, attach, fallback, legacy, statement};
 
 /// A registry with the image `app:1`, somebody who signs, and where the program runs.
 struct World {
