@@ -32,8 +32,66 @@ pub struct Manifest {
     pub images: Vec<Image>,
     /// Who must have signed the base.
     pub verify: Option<Vouched>,
+    /// How the image is signed.
+    pub sign: Option<Signing>,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
+}
+
+/// What `[sign]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// With what.
+    pub method: Method,
+    /// What is written beside the image.
+    pub format: SignatureFormat,
+    /// Where that is said.
+    pub place: Place,
+}
+
+/// With what an image is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The private key in this file (absolute) or variable (`env://NAME`).
+    Key(String),
+    /// The identity of a CI job or a person.
+    Keyless,
+}
+
+/// How signatures are kept in a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureFormat {
+    /// Bundles of sigstore, as referrers.
+    Bundle,
+    /// Layers under a tag of cosign's.
+    Legacy,
+    /// Both of them, for verifiers that know only one.
+    Both,
+}
+
+impl SignatureFormat {
+    /// Whether bundles are written.
+    pub fn bundle(self) -> bool {
+        self != SignatureFormat::Legacy
+    }
+
+    /// Whether legacy layers are written.
+    pub fn legacy(self) -> bool {
+        self != SignatureFormat::Bundle
+    }
+}
+
+impl std::str::FromStr for SignatureFormat {
+    type Err = crate::error::Error;
+
+    fn from_str(text: &str) -> crate::error::Result<SignatureFormat> {
+        match text {
+            "bundle" => Ok(SignatureFormat::Bundle),
+            "legacy" => Ok(SignatureFormat::Legacy),
+            "both" => Ok(SignatureFormat::Both),
+            _ => Err(crate::error::Error::usage("it must be `bundle`, `legacy` or `both`")),
+        }
+    }
 }
 
 /// What `[base.verify]` asks of the base.

@@ -25,6 +25,8 @@ pub struct Written {
     pub image: View,
     /// `[base.verify]`.
     pub verify: Option<View>,
+    /// `[sign]`.
+    pub sign: Option<View>,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -171,6 +173,9 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
         vars: vars.collect(),
         image,
         verify: verify
+            .and_then(|value| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))),
+        sign: root
+            .get("sign")
             .and_then(|value| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),

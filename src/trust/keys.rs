@@ -1,7 +1,10 @@
 //! Stage 8: private keys in cosign's encrypted files. A text and a password in, a key that signs out. Reads the file or the
 //! environment variable that a person named. (cosign's key format: PEM around JSON, scrypt and NaCl's secretbox.)
 
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -52,11 +55,15 @@ impl Key {
             && !text.contains("-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----")
         {
             let error = Error::usage(format!("`{from}` is not a private key of cosign's kind"));
-            return Err(error.hint("`stillframe keygen` makes one; `cosign import-key-pair` takes over a plain PEM key"));
+            return Err(
+                error.hint("`stillframe keygen` makes one; `cosign import-key-pair` takes over a plain PEM key")
+            );
         }
         let pair = SigStoreKeyPair::from_encrypted_pem(text.as_bytes(), password).map_err(|_| {
-            Error::usage(format!("the private key `{from}` could not be opened: the password is wrong, or the key is broken"))
-                .hint("`COSIGN_PASSWORD` holds the password; set but empty counts")
+            Error::usage(format!(
+                "the private key `{from}` could not be opened: the password is wrong, or the key is broken"
+            ))
+            .hint("`COSIGN_PASSWORD` holds the password; set but empty counts")
         })?;
         let scheme = match &pair {
             SigStoreKeyPair::ECDSA(ECDSAKeys::P256(_)) => SigningScheme::ECDSA_P256_SHA256_ASN1,
@@ -97,6 +104,39 @@ pub fn generate(password: &[u8]) -> Result<Pair> {
     let pair = SigStoreKeyPair::ECDSA(ECDSAKeys::new(EllipticCurve::P256).map_err(failed)?);
     let private = pair.private_key_to_encrypted_pem(password).map_err(failed)?.to_string();
     Ok(Pair { private, public: pair.public_key_to_pem().map_err(failed)? })
+}
+
+/// Writes a key pair to `PREFIX.key`, which only its owner may read, and `PREFIX.pub`. Nothing is written over.
+pub fn write(prefix: &Path, pair: &Pair) -> Result<(PathBuf, PathBuf)> {
+    let named = |ending: &str| {
+        let mut name = prefix.as_os_str().to_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (private, public) = (named(".key"), named(".pub"));
+    create(&private, pair.private.as_bytes(), 0o600)?;
+    if let Err(error) = create(&public, pair.public.as_bytes(), 0o644) {
+        // A private key without its public half is of no use to anybody.
+        let _ = fs::remove_file(&private);
+        return Err(error);
+    }
+    Ok((private, public))
+}
+
+fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let doing = || format!("writing `{}`", path.display());
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = file.map_err(|cause| match cause.kind() {
+        ErrorKind::AlreadyExists => {
+            Error::usage(format!("`{}` is there already, and a key is never written over", path.display()))
+                .hint("choose another name with `--output-prefix`")
+        }
+        _ => Error::io(doing(), cause),
+    })?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|cause| {
+        let _ = fs::remove_file(path);
+        Error::io(doing(), cause)
+    })
 }
 
 #[cfg(test)]

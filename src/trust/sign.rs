@@ -1,6 +1,7 @@
 //! Stage 8: signing. An image in a registry and a signer in; signatures and attestations beside the image out. May ask the registry.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +10,11 @@ use sigstore_verify::types::pae;
 
 use super::attach;
 use super::keys::Key;
+use super::root;
 use super::statement::{Subject, simple, statement};
 use super::verify::{PAYLOAD_TYPE, Policy, SIGNATURE, Want, check_bundle, verify};
 use crate::ctx::Ctx;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::oci::json::canonical;
 use crate::oci::{Descriptor, Digest, Repository};
 
@@ -138,6 +140,13 @@ async fn said(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate: &
         !one.legacy && said && claim.annotations == *object.annotations
     });
     Ok(same.map(|one| one.blob))
+}
+
+/// The JSON document in a file.
+pub fn predicate(path: &Path) -> Result<Value> {
+    let text = root::read(path)?;
+    serde_json::from_str(&text)
+        .map_err(|cause| Error::usage(format!("`{}` is not a JSON document", path.display())).because(cause))
 }
 
 fn want(kind: &str) -> Want {
