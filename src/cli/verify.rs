@@ -62,7 +62,7 @@ async fn digests(session: &Session<'_>, options: &Verify, digest: Digest) -> Res
 
 fn tell(session: &Session<'_>, digest: &Digest, accepted: &Accepted) {
     if !session.terminal.json() {
-        session.ctx.note(format!("{digest} is signed by {}", accepted.signer()));
+        session.ctx.note(format!("{digest} is {}", accepted.told()));
     }
 }
 

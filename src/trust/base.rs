@@ -35,7 +35,7 @@ pub async fn verify(ctx: &Ctx, asked: &Vouched, options: &RootOptions, base: &so
     let roots = if policy.needs_roots() { Some(root::load(ctx, options).await?) } else { None };
     let doing = |error: Error| error.context(format!("looking for who vouches for the base `{}`", base.reference));
     let (digest, accepted) = first(ctx, &pinned.repository, &digests, &policy, roots.as_ref()).await.map_err(doing)?;
-    let text = format!("the base `{}` is signed by {}, as {digest}", base.reference, accepted.signer());
+    let text = format!("the base `{}` is {}, as {digest}", base.reference, accepted.told());
     ctx.say(Event::Detail { text });
     ctx.store.remember(MEMO, &key(&digest), &canonical(&accepted.to_json()));
     Ok(())

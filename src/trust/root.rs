@@ -136,12 +136,12 @@ async fn of_mirror(ctx: &Ctx, options: &RootOptions) -> Result<Roots> {
         Err(error) => {
             ctx.cancel.check()?;
             let Ok(roots) = fetch(config.offline(), &url, options.services).await else {
-                return Err(error
-                    .hint("name the trusted root with `--trusted-root FILE`")
-                    .hint("with `--offline`, the root that this program carries is taken"));
+                return Err(error.hint("name the trusted root with `--trusted-root FILE`"));
             };
-            let why: Vec<String> = error.causes();
-            ctx.note(format!("`{url}` cannot be asked, so what it said before is taken ({})", why.join(": ")));
+            let why = error.causes().join(": ");
+            ctx.note(format!(
+                "`{url}` gives no root that holds ({why}); what it said before is taken, which has not expired"
+            ));
             Ok(roots)
         }
     }

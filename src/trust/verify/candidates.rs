@@ -4,8 +4,6 @@
 //! A list under a fallback tag may name wrong types (signing.md §2.2), so nothing is left out by them: they only say what is looked
 //! at first.
 
-use std::collections::BTreeMap;
-
 use super::legacy;
 use super::policy::Want;
 use crate::ctx::Ctx;
@@ -120,9 +118,4 @@ pub async fn fetch(ctx: &Ctx, repository: &Repository, candidate: &Candidate) ->
     let mut bytes = Vec::new();
     ctx.registries.blob(repository, &candidate.blob, &mut bytes).await?;
     Ok(bytes)
-}
-
-/// The annotations of a candidate.
-pub fn annotations(candidate: &Candidate) -> &BTreeMap<String, String> {
-    &candidate.blob.annotations
 }

@@ -34,6 +34,9 @@ use candidates::Candidate;
 /// Most reasons that are told; the rest would only hide the first.
 const MOST_REASONS: usize = 10;
 
+/// So many bytes of candidates are read; after them the search fails.
+const MOST_TOTAL: u64 = 256 << 20;
+
 /// Something that meets the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
@@ -48,8 +51,13 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// Who signed, for people.
-    pub fn signer(&self) -> String {
+    /// What was done to the image and by whom, for people.
+    pub fn told(&self) -> String {
+        let how = if self.claim.predicate_type == SIGNATURE { "signed" } else { "attested" };
+        format!("{how} by {}", self.signer())
+    }
+
+    fn signer(&self) -> String {
         match (&self.proof.key, &self.proof.identity, &self.proof.issuer) {
             (_, Some(identity), Some(issuer)) => format!("{identity} (by {issuer})"),
             (Some(key), ..) => format!("the key {key}"),
@@ -91,6 +99,8 @@ struct Search<'a> {
     reasons: Vec<String>,
     /// What could not be looked at; only without an accepted one it matters.
     failed: Option<Error>,
+    /// How many bytes of candidates were read.
+    total: u64,
     /// What said of itself that it is something else.
     unlikely: Vec<Candidate>,
 }
@@ -114,6 +124,7 @@ pub async fn verify(
         accepted: Vec::new(),
         reasons: Vec::new(),
         failed: None,
+        total: 0,
         unlikely: Vec::new(),
     };
     search.bundles().await?;
@@ -159,12 +170,17 @@ impl Search<'_> {
     /// Checks one candidate against the policy.
     async fn look(&mut self, candidate: &Candidate) -> Result<()> {
         self.ctx.cancel.check()?;
+        if self.total > MOST_TOTAL {
+            let error = Error::remote(format!("there are over {MOST_TOTAL} bytes of candidates, which is the limit"));
+            return self.fetched::<()>(Err(error)).map(|_| ());
+        }
         let bytes = candidates::fetch(self.ctx, self.repository, candidate).await;
+        self.total += bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let checked = bytes.and_then(|bytes| match candidate.legacy {
             true => legacy::check(
                 &candidate.blob.media_type,
                 &bytes,
-                candidates::annotations(candidate),
+                &candidate.blob.annotations,
                 self.digest,
                 self.want,
                 self.policy,
@@ -213,7 +229,9 @@ impl Search<'_> {
         }
         if self.reasons.is_empty() {
             let error = Error::policy(format!("{image} has no {}", want.split_once(' ').map_or("", |(_, word)| word)));
-            return Err(error.hint("a tag may have moved to an image that is not signed yet; see `stillframe sign`"));
+            return Err(
+                error.hint("another digest may be the signed one: an image of the index, or what the tag said before")
+            );
         }
         let count = self.reasons.len();
         let error = Error::policy(format!("no candidate out of {count} is {want} of {image} that meets the policy"));

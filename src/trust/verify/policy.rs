@@ -88,7 +88,7 @@ impl Policy {
         let who = match &self.who {
             Who::Key(key) => json!({ "key": key.id() }),
             Who::Identity { identity, issuer } => {
-                json!({ "identity": identity.to_string(), "issuer": issuer.to_string() })
+                json!({ "identity": identity.rule(), "issuer": issuer.rule() })
             }
         };
         json!({ "who": who, "annotations": self.annotations, "log": self.require_log })

@@ -15,6 +15,8 @@ use super::policy::{SIGNATURE, Want};
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The statement types that are taken.
 const STATEMENTS: [&str; 2] = ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
+/// The predicate type of SPDX documents.
+const SPDX: &str = "https://spdx.dev/Document";
 /// Most subjects of a statement.
 const MOST_SUBJECTS: usize = 1000;
 /// What a legacy signature says that it is.
@@ -75,6 +77,8 @@ pub fn read(payload: &[u8], want: &Want, digest: &Digest) -> Result<Claim> {
     };
     let wellformed = match want {
         Want::Signature => statement.predicate.is_object() || statement.predicate.is_null(),
+        // `cosign attest --type spdx` puts the SPDX text there as one string.
+        Want::Attestation(kind) if kind == SPDX && statement.predicate.is_string() => true,
         Want::Attestation(_) => statement.predicate.is_object(),
     };
     if !wellformed {
@@ -158,7 +162,7 @@ mod tests {
     #[test]
     fn sig_08_only_the_wanted_and_wellformed_statement_is_taken() {
         let digest = Digest::of(b"image");
-        let (v1, spdx) = (STATEMENTS[0], "https://spdx.dev/Document");
+        let (v1, spdx, slsa) = (STATEMENTS[0], SPDX, "https://slsa.dev/provenance/v1");
         let (good, empty) = (about(&digest), r#","predicate":{}"#);
         let sbom = Want::Attestation(spdx.to_string());
         let claim = read(&statement(v1, SIGNATURE, &good, empty), &Want::Signature, &digest).unwrap();
@@ -175,9 +179,12 @@ mod tests {
         refused(statement(v1, SIGNATURE, "", empty), &Want::Signature);
         refused(statement(v1, SIGNATURE, &about(&Digest::of(b"other")), empty), &Want::Signature);
         refused(statement(v1, spdx, &good, ""), &sbom);
-        for predicate in [r#","predicate":"text""#, r#","predicate":[]"#, r#","predicate":null"#] {
+        for predicate in [r#","predicate":1"#, r#","predicate":[]"#, r#","predicate":null"#] {
             refused(statement(v1, spdx, &good, predicate), &sbom);
         }
+        let text = r#","predicate":"text""#;
+        assert!(read(&statement(v1, spdx, &good, text), &sbom, &digest).is_ok());
+        refused(statement(v1, slsa, &good, text), &Want::Attestation(slsa.to_string()));
         refused(b"{}".to_vec(), &Want::Signature);
         refused(b"".to_vec(), &Want::Signature);
         refused(b"null".to_vec(), &Want::Signature);

@@ -61,3 +61,19 @@ async fn sig_12_33_log_entries_are_too_many() {
     world.attach(&bundle);
     world.accepted(&[]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sig_12_the_bytes_of_all_candidates_are_bounded() {
+    let world = World::new().await;
+    // Statements of another kind, each padded to nearly the limit; five of them are over the limit of all.
+    for at in 0..6 {
+        let mut bundle = world.signer.signature(&world.digest).to_string();
+        let padding = (60 << 20) + at;
+        bundle.insert_str(0, &" ".repeat(padding));
+        let bundle = bundle.replace("publicKey", "certificate");
+        super::fixture::attach_bytes(&world.registry, "app", &world.digest, bundle.as_bytes(), &json!({}));
+    }
+    let done = world.keyed(&[]).expect(3);
+    assert!(done.stderr.contains("bytes of candidates"), "{}", done.stderr);
+    assert_eq!(world.registry.count("GET", "/blobs/"), 5);
+}
