@@ -9,13 +9,18 @@ mod copies;
 mod daily;
 mod docs;
 mod examples;
+mod faults;
 mod git;
 mod golden;
+mod http;
 mod layers;
+mod mock;
 mod outputs;
 mod registry;
 mod regressions;
 mod repro;
+#[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
+mod sigstore;
 mod store;
 mod support;
 mod verify;
