@@ -7,6 +7,13 @@ mod debian;
 mod disk;
 mod docker;
 mod examples;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../it/faults.rs"]
+mod faults;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../it/http.rs"]
+mod http;
+mod keyless;
 mod kill;
 mod layout;
 mod machines;
@@ -14,5 +21,8 @@ mod peers;
 mod places;
 mod project;
 mod registry;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../it/sigstore/mod.rs"]
+mod sigstore;
 mod size;
 mod world;
