@@ -1,6 +1,10 @@
 //! The fault registry: a real registry in this process, on a port of its own, that can be told to stumble, cut, stall and lie.
 
 mod auth;
+mod bounds;
+mod canaries;
+mod environment;
+mod grammar;
 mod http;
 mod lists;
 mod mirrors;
@@ -11,6 +15,7 @@ mod push;
 mod retry;
 mod serve;
 mod stand;
+mod stop;
 mod upload;
 
 use std::net::SocketAddr;
@@ -35,6 +40,7 @@ pub struct On {
     times: usize,
     cut_body: Option<usize>,
     keep_body: Option<usize>,
+    held: bool,
     reply: Option<Response>,
     edit: Option<Edit>,
 }
@@ -42,7 +48,17 @@ pub struct On {
 /// Requests of a method (`*`: any) whose path and query contain a text: all of them, answered as usual.
 pub fn on(method: &'static str, path: impl Into<String>) -> On {
     let path = path.into();
-    On { method, path, skip: 0, times: usize::MAX, cut_body: None, keep_body: None, reply: None, edit: None }
+    On {
+        method,
+        path,
+        skip: 0,
+        times: usize::MAX,
+        cut_body: None,
+        keep_body: None,
+        held: false,
+        reply: None,
+        edit: None,
+    }
 }
 
 impl On {
@@ -79,6 +95,11 @@ impl On {
     /// Resets the connection after so many bytes of the request's body; they are kept in the session.
     pub fn cut_body(self, count: usize) -> On {
         On { cut_body: Some(count), ..self }
+    }
+
+    /// Reads so many bytes of the request's body and no more, and keeps the connection.
+    pub fn hold_body(self, count: usize) -> On {
+        On { cut_body: Some(count), held: true, ..self }
     }
 
     /// Does the work with the first bytes of the request's body only.
@@ -234,6 +255,17 @@ impl Registry {
         self.lock().log.clear();
     }
 
+    /// Waits until so many requests of this method that contain this text came.
+    pub async fn saw(&self, count: usize, method: &str, path: &str) {
+        let all = async {
+            while self.count(method, path) < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(60), all).await;
+        assert!(came.is_ok(), "{method} {path} did not come {count} times: {:?}", self.told());
+    }
+
     /// Makes all tokens useless.
     pub fn revoke(&self) {
         self.lock().model.tokens.clear();
@@ -283,6 +315,9 @@ async fn connection(registry: Registry, mut line: impl http::Line) {
         }
         if rule.cut_body.is_some() {
             registry.stumble(request);
+            if rule.held {
+                std::future::pending::<()>().await;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
             line.reset();
             return;
@@ -300,6 +335,7 @@ async fn connection(registry: Registry, mut line: impl http::Line) {
 struct Rule {
     index: Option<usize>,
     cut_body: Option<usize>,
+    held: bool,
     keep_body: Option<usize>,
     reply: Option<Response>,
 }
@@ -317,10 +353,10 @@ impl Registry {
                 continue;
             }
             on.times = on.times.saturating_sub(usize::from(on.times != usize::MAX));
-            let (cut_body, keep_body) = (on.cut_body, on.keep_body);
-            return Rule { index: Some(index), cut_body, keep_body, reply: on.reply.clone() };
+            let (cut_body, keep_body, held) = (on.cut_body, on.keep_body, on.held);
+            return Rule { index: Some(index), cut_body, held, keep_body, reply: on.reply.clone() };
         }
-        Rule { index: None, cut_body: None, keep_body: None, reply: None }
+        Rule { index: None, cut_body: None, held: false, keep_body: None, reply: None }
     }
 
     fn work(&self, mut request: Request, rule: Rule) -> Response {
