@@ -2,6 +2,8 @@
 //! oras, four tars, nine file systems, strace, qemu. Needs root and `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
+mod carried;
+mod clients;
 mod debian;
 mod disk;
 mod docker;
@@ -13,5 +15,6 @@ mod peers;
 mod places;
 mod project;
 mod registry;
+mod servers;
 mod size;
 mod world;
