@@ -40,42 +40,57 @@ fn found(place: &Place, reference: &str) -> BTreeSet<(String, String)> {
     all.unwrap_or_else(|| panic!("{told}")).iter().map(one).collect()
 }
 
-#[test]
-fn what_oras_attached_goes_along_from_every_make_to_every_make() {
-    for from in [Make::Plain, Make::Tls, Make::Ferro, Make::Crane] {
-        let source = Place::start(from);
-        let (project, name, whole, one) = image(&source);
-        attach(&source, &project, &format!("{name}@{whole}"), TYPES[0], "sbom.json:application/json");
-        attach(&source, &project, &format!("{name}@{whole}"), TYPES[1], "note.txt:text/plain");
-        attach(&source, &project, &format!("{name}@{one}"), TYPES[0], "sbom.json:application/json");
-        let there = found(&source, &format!("{name}@{whole}"));
-        assert_eq!(there.len(), 2, "{from:?}: {there:?}");
+/// What oras hung on an image is found by oras where `copy` took the image: beside it, and over a layout at registries of other makes.
+fn goes_along(from: Make, to: &[Make]) {
+    let source = Place::start(from);
+    let (project, name, whole, one) = image(&source);
+    let reference = format!("{name}@{whole}");
+    attach(&source, &project, &reference, TYPES[0], "sbom.json:application/json");
+    attach(&source, &project, &reference, TYPES[1], "note.txt:text/plain");
+    attach(&source, &project, &format!("{name}@{one}"), TYPES[0], "sbom.json:application/json");
+    let there = found(&source, &reference);
+    assert_eq!(there.len(), 2, "{from:?}: {there:?}");
+    let copy = |place: &Place, words: &[&str]| output(&mut place.ours(&project, &[&["copy"], words].concat()));
 
-        // Beside it, and over a layout into registries of other makes.
-        let beside = source.name("team/beside");
-        let copied =
-            digest(&output(&mut source.ours(&project, &["copy", &format!("{name}@{whole}"), &format!("{beside}:1")])));
-        assert_eq!(copied, whole);
-        carried(&source, &beside, &whole, &one, &there);
-        let layout = format!("oci:{}:1", project.out("layout").display());
-        done(&mut source.ours(&project, &["copy", &format!("{name}@{whole}"), &layout]));
-        for to in [Make::Plain, Make::Ferro, Make::Crane] {
-            let target = Place::start(to);
-            let there_too = target.name("other/app");
-            let copied = digest(&output(&mut target.ours(&project, &["copy", &layout, &format!("{there_too}:1")])));
-            assert_eq!(copied, whole, "{from:?} to {to:?}");
-            carried(&target, &there_too, &whole, &one, &there);
-            let fallback = target.crane(&["digest", &format!("{there_too}:{}", whole.replace(':', "-"))]);
-            let mut fallback = fallback;
-            assert_eq!(output(&mut fallback).status.success(), !target.has_referrers(), "{to:?}: the fallback tag");
-        }
-
-        // The neighbour: nothing goes along that is to stay.
-        let bare = source.name("team/bare");
-        let words = ["copy", "--no-referrers", &format!("{name}@{whole}"), &format!("{bare}:1")];
-        digest(&output(&mut source.ours(&project, &words)));
-        assert_eq!(found(&source, &format!("{bare}@{whole}")), BTreeSet::new(), "{from:?}");
+    let beside = source.name("team/beside");
+    assert_eq!(digest(&copy(&source, &[&reference, &format!("{beside}:1")])), whole);
+    carried(&source, &beside, &whole, &one, &there);
+    let layout = format!("oci:{}:1", project.out("layout").display());
+    assert_eq!(digest(&copy(&source, &[&reference, &layout])), whole);
+    for make in to {
+        let target = Place::start(*make);
+        let name = target.name("other/app");
+        assert_eq!(digest(&copy(&target, &[&layout, &format!("{name}:1")])), whole, "{from:?} to {make:?}");
+        carried(&target, &name, &whole, &one, &there);
+        // The fallback tag is kept exactly where the registry does not say that it has read the subject.
+        let mut fallback = target.crane(&["digest", &format!("{name}:{}", whole.replace(':', "-"))]);
+        assert_eq!(output(&mut fallback).status.success(), *make != Make::Ferro, "{make:?}");
     }
+
+    // The neighbour: nothing goes along that is to stay.
+    let bare = source.name("team/bare");
+    digest(&copy(&source, &["--no-referrers", &reference, &format!("{bare}:1")]));
+    assert_eq!(found(&source, &format!("{bare}@{whole}")), BTreeSet::new(), "{from:?}");
+}
+
+#[test]
+fn what_oras_attached_goes_along_from_a_registry_without_the_referrers_api() {
+    goes_along(Make::Plain, &[Make::Plain, Make::Ferro]);
+}
+
+#[test]
+fn what_oras_attached_goes_along_from_a_registry_with_the_referrers_api() {
+    goes_along(Make::Ferro, &[Make::Plain, Make::Crane]);
+}
+
+#[test]
+fn what_oras_attached_goes_along_from_behind_nginx() {
+    goes_along(Make::Tls, &[Make::Ferro]);
+}
+
+#[test]
+fn what_oras_attached_goes_along_from_crane() {
+    goes_along(Make::Crane, &[Make::Plain]);
 }
 
 fn carried(place: &Place, name: &str, whole: &str, one: &str, expected: &BTreeSet<(String, String)>) {

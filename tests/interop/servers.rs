@@ -32,7 +32,7 @@ pub enum Make {
     Tls,
     /// `ferro-oci-server`, which has the referrers API.
     Ferro,
-    /// `crane registry serve`, which has it too.
+    /// `crane registry serve`, which has not.
     Crane,
 }
 
@@ -84,11 +84,6 @@ impl Place {
 
     fn tls(&self) -> bool {
         self.make == Make::Tls
-    }
-
-    /// Whether it answers for referrers itself.
-    pub fn has_referrers(&self) -> bool {
-        matches!(self.make, Make::Ferro | Make::Crane)
     }
 
     /// A repository.
