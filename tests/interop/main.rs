@@ -2,6 +2,8 @@
 //! oras, four tars, nine file systems, strace, qemu. Needs root and `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
+mod carried;
+mod clients;
 mod cosign;
 mod debian;
 mod disk;
@@ -21,6 +23,7 @@ mod peers;
 mod places;
 mod project;
 mod registry;
+mod servers;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../it/sigstore/mod.rs"]
 mod sigstore;

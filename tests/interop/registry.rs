@@ -7,10 +7,7 @@ use serde_json::Value;
 use crate::layout::{images, text};
 use crate::peers::{Server, done, output, peer, registry, run, said};
 use crate::project::{Project, digest, noise, refused};
-
-const LOGIN: (&str, &str) = ("someone", "a password");
-/// The login in base64, as `config.json` has it.
-const AUTH: &str = "c29tZW9uZTphIHBhc3N3b3Jk";
+use crate::servers::{AUTH, LOGIN};
 
 /// A project that is pushed to a repository; `image` is more of its `[image]`.
 fn project(repository: &str, image: &str) -> Project {
