@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::manifest::Bill;
 use crate::oci::{Platform, Registry, Tag};
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
@@ -86,6 +87,12 @@ pub enum Command {
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
     Push(Push),
+    /// Builds, and prints what is in the image: a bill of materials
+    Sbom(Sbom),
+    /// Builds, and prints how the image was made: SLSA provenance
+    Provenance(Provenance),
+    /// Builds again, and compares with an image; shows the first difference
+    Reproduce(Reproduce),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
@@ -143,6 +150,33 @@ pub struct Build {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// The options of `sbom`.
+#[derive(Debug, Args)]
+pub struct Sbom {
+    /// Which standard it follows: spdx or cyclonedx
+    #[arg(long = "type", value_name = "TYPE", default_value = "spdx")]
+    pub bill: Bill,
+    /// The platform, where the image has several
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<Platform>,
+}
+
+/// The options of `provenance`.
+#[derive(Debug, Args)]
+pub struct Provenance {
+    /// Names the builder (default: the workflow that the CI job names, else none)
+    #[arg(long, value_name = "URI")]
+    pub builder_id: Option<String>,
+}
+
+/// The options of `reproduce`.
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub reference: Place,
 }
 
 /// The options of `push`.

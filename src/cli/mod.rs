@@ -8,10 +8,12 @@ mod check;
 mod completions;
 mod doctor;
 mod login;
+mod papers;
 mod plan;
 mod prepare;
 mod prompt;
 mod render;
+mod reproduce;
 mod schema;
 mod session;
 mod sign;
@@ -76,6 +78,9 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,
+        Command::Provenance(options) => papers::provenance(session, options).await,
+        Command::Reproduce(options) => reproduce::run(session, &options.reference).await,
+        Command::Sbom(options) => papers::sbom(session, options).await,
         Command::Pull(options) => carry::pull(session, options).await,
         Command::Copy(options) => carry::copy(session, options).await,
         Command::Save(options) => carry::save(session, options).await,

@@ -16,6 +16,7 @@ use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
 use crate::store::Store;
+use crate::trust::provenance::Builder;
 use crate::trust::root::RootOptions;
 
 /// One run of the program.
@@ -81,6 +82,11 @@ impl<'a> Session<'a> {
     pub fn patience(&self) -> &Patience {
         &self.settings.patience
     }
+}
+
+/// Who builds here, as the CI job says.
+pub fn builder() -> Builder {
+    Builder::of(&|name| variable(name)?.into_string().ok())
 }
 
 /// What the manifest may ask of the world, with these `--set`.

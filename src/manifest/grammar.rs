@@ -117,6 +117,7 @@ pub static MANIFEST: Table = Table {
         key("group", Kind::Tables(&GROUP), "A group, added to /etc/group."),
         key("remove", Kind::Tables(&REMOVE), "A path of the base that is hidden."),
         key("sign", Kind::Table(&SIGN), "How the image is signed."),
+        key("attest", Kind::Table(&ATTEST), "What is said of a released image, beside its signature."),
     ],
 };
 
@@ -278,6 +279,15 @@ static GROUP: Table = Table {
 };
 
 static REMOVE: Table = Table { name: "remove", about: "A path of the base that is hidden.", keys: &[DEST] };
+
+static ATTEST: Table = Table {
+    name: "attest",
+    about: "What is said of a released image, beside its signature.",
+    keys: &[
+        key("sbom", Kind::List { some: false }, "Bills of materials: \"spdx\", \"cyclonedx\" or both. Default none."),
+        key("provenance", Kind::Bool, "How it was made, as SLSA provenance. Default false."),
+    ],
+};
 
 impl Table {
     /// The key of this name.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::base::Base;
 use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
-use crate::error::{Place, Text};
+use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Reference, Repository};
 
@@ -34,6 +35,8 @@ pub struct Manifest {
     pub verify: Option<Vouched>,
     /// How the image is signed.
     pub sign: Option<Signing>,
+    /// What is said of a released image.
+    pub attest: Attest,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
 }
@@ -81,15 +84,46 @@ impl SignatureFormat {
     }
 }
 
-impl std::str::FromStr for SignatureFormat {
-    type Err = crate::error::Error;
+impl FromStr for SignatureFormat {
+    type Err = Error;
 
-    fn from_str(text: &str) -> crate::error::Result<SignatureFormat> {
+    fn from_str(text: &str) -> Result<SignatureFormat> {
         match text {
             "bundle" => Ok(SignatureFormat::Bundle),
             "legacy" => Ok(SignatureFormat::Legacy),
             "both" => Ok(SignatureFormat::Both),
-            _ => Err(crate::error::Error::usage("it must be `bundle`, `legacy` or `both`")),
+            _ => Err(Error::usage("it must be `bundle`, `legacy` or `both`")),
+        }
+    }
+}
+
+/// What is said of a released image, beside its signature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attest {
+    /// Bills of materials, each once, in the order of the manifest.
+    pub sbom: Vec<Bill>,
+    /// Whether it is said how the image was made.
+    pub provenance: bool,
+}
+
+/// A standard for bills of materials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bill {
+    /// SPDX 2.3 as JSON.
+    Spdx,
+    /// CycloneDX 1.6 as JSON.
+    CycloneDx,
+}
+
+impl Bill {
+    /// All that are known.
+    pub const ALL: [Bill; 2] = [Bill::Spdx, Bill::CycloneDx];
+
+    /// The word for it in the manifest and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bill::Spdx => "spdx",
+            Bill::CycloneDx => "cyclonedx",
         }
     }
 }
@@ -119,6 +153,17 @@ pub enum Voucher {
         /// Who said so.
         issuer: Matcher,
     },
+}
+
+impl FromStr for Bill {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Bill> {
+        let known = Bill::ALL.into_iter().find(|bill| bill.name() == text);
+        known.ok_or_else(|| {
+            Error::usage(format!("`{}` is no kind of SBOM", printable(text))).hint("known are `spdx` and `cyclonedx`")
+        })
+    }
 }
 
 /// Annotations by level.

@@ -184,7 +184,7 @@ pub fn rfc3339(seconds: i64) -> String {
 }
 
 /// Seconds since 1970 of an RFC 3339 time from 1970 to 9999; fractions are refused.
-pub(super) fn parse_time(text: &str) -> Option<i64> {
+pub fn parse_time(text: &str) -> Option<i64> {
     let time: jiff::Timestamp = text.parse().ok()?;
     let seconds = time.as_second();
     (time.subsec_nanosecond() == 0 && (0..=LAST).contains(&seconds)).then_some(seconds)
