@@ -15,7 +15,7 @@ pub struct With {
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
     /// What is written beside the image: bundle, legacy or both (default: both)
-    #[arg(long = "signature-format", value_name = "FORMAT")]
+    #[arg(id = "signature_format", long = "signature-format", value_name = "FORMAT")]
     pub format: Option<Format>,
     /// An annotation that is signed with it
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
