@@ -1,7 +1,6 @@
 //! The fault registry: a real registry in this process, on a port of its own, that can be told to stumble, cut, stall and lie.
 
 mod auth;
-mod http;
 mod lists;
 mod mirrors;
 mod model;
@@ -21,75 +20,16 @@ use stillframe::oci::{Descriptor, Digest, Registry as Name, Repository, media};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-pub use http::{How, Request, Response};
+pub use crate::faults::{On, on};
+pub use crate::http::{How, Request, Response};
 pub use model::{Guard, Model, Shelf};
 
-/// Changes an answer.
-type Edit = Box<dyn Fn(&Request, Response) -> Response + Send>;
-
-/// What happens instead of, or to, the answers to some requests.
-pub struct On {
-    method: &'static str,
-    path: String,
-    skip: usize,
-    times: usize,
-    cut_body: Option<usize>,
-    keep_body: Option<usize>,
-    reply: Option<Response>,
-    edit: Option<Edit>,
-}
-
-/// Requests of a method (`*`: any) whose path and query contain a text: all of them, answered as usual.
-pub fn on(method: &'static str, path: impl Into<String>) -> On {
-    let path = path.into();
-    On { method, path, skip: 0, times: usize::MAX, cut_body: None, keep_body: None, reply: None, edit: None }
-}
-
-impl On {
-    /// Leaves the first ones alone.
-    pub fn skip(self, skip: usize) -> On {
-        On { skip, ..self }
-    }
-
-    /// Only so many of them.
-    pub fn times(self, times: usize) -> On {
-        On { times, ..self }
-    }
-
-    /// Answers with this and does nothing.
-    pub fn reply(self, response: Response) -> On {
-        On { reply: Some(response), ..self }
-    }
-
-    /// Answers with this status and does nothing.
-    pub fn status(self, status: u16) -> On {
-        self.reply(Response::error(status, "FAULT"))
-    }
-
-    /// Does the work and changes the answer.
-    pub fn edit(self, edit: impl Fn(&Request, Response) -> Response + Send + 'static) -> On {
-        On { edit: Some(Box::new(edit)), ..self }
-    }
-
-    /// Does the work and sends the answer in another way.
-    pub fn how(self, how: How) -> On {
-        self.edit(move |_, response| response.how(how.clone()))
-    }
-
-    /// Resets the connection after so many bytes of the request's body; they are kept in the session.
-    pub fn cut_body(self, count: usize) -> On {
-        On { cut_body: Some(count), ..self }
-    }
-
-    /// Does the work with the first bytes of the request's body only.
-    pub fn keep_body(self, count: usize) -> On {
-        On { keep_body: Some(count), ..self }
-    }
-}
+use crate::faults::{Rule, Rules};
+use crate::http;
 
 struct Shared {
     model: Model,
-    rules: Vec<On>,
+    rules: Rules,
     log: Vec<Request>,
 }
 
@@ -119,7 +59,7 @@ impl Registry {
             Some(_) => format!("localhost:{}", address.port()),
             None => address.to_string(),
         };
-        let shared = Arc::new(Mutex::new(Shared { model, rules: Vec::new(), log: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { model, rules: Rules::default(), log: Vec::new() }));
         let registry = Registry { shared, address };
         tokio::spawn(accept(registry.clone(), listener, acceptor));
         registry
@@ -170,7 +110,7 @@ impl Registry {
 
     /// Adds a fault; the first one that fits a request counts.
     pub fn fault(&self, on: On) -> &Registry {
-        self.lock().rules.push(on);
+        self.lock().rules.add(on);
         self
     }
 
@@ -272,7 +212,7 @@ async fn connection(registry: Registry, mut line: impl http::Line) {
     let mut buffer = Vec::new();
     while let Ok(Some(mut request)) = http::read_head(&mut line, &mut buffer).await {
         let refused = registry.lock().model.too_large(&request);
-        let rule = registry.rule(&request);
+        let rule = registry.lock().rules.take(&request);
         if let Some(refused) = refused {
             registry.lock().log.push(request);
             let _ = http::write(&mut line, &refused.header("Connection", "close"), false).await;
@@ -296,33 +236,7 @@ async fn connection(registry: Registry, mut line: impl http::Line) {
     }
 }
 
-/// What the rules say about one request.
-struct Rule {
-    index: Option<usize>,
-    cut_body: Option<usize>,
-    keep_body: Option<usize>,
-    reply: Option<Response>,
-}
-
 impl Registry {
-    fn rule(&self, request: &Request) -> Rule {
-        let mut shared = self.lock();
-        let target = format!("{}?{}", request.path, request.query);
-        for (index, on) in shared.rules.iter_mut().enumerate() {
-            if (on.method != "*" && on.method != request.method) || !target.contains(&on.path) || on.times == 0 {
-                continue;
-            }
-            if on.skip > 0 {
-                on.skip -= 1;
-                continue;
-            }
-            on.times = on.times.saturating_sub(usize::from(on.times != usize::MAX));
-            let (cut_body, keep_body) = (on.cut_body, on.keep_body);
-            return Rule { index: Some(index), cut_body, keep_body, reply: on.reply.clone() };
-        }
-        Rule { index: None, cut_body: None, keep_body: None, reply: None }
-    }
-
     fn work(&self, mut request: Request, rule: Rule) -> Response {
         let mut shared = self.lock();
         shared.log.push(request.clone());
@@ -333,10 +247,7 @@ impl Registry {
             Some(response) => response,
             None => shared.model.answer(&request),
         };
-        match rule.index.and_then(|index| shared.rules.get(index)).and_then(|on| on.edit.as_ref()) {
-            Some(edit) => edit(&request, response),
-            None => response,
-        }
+        shared.rules.edit(rule.index, &request, response)
     }
 
     /// A request that broke off in its body: what came is in the session.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stillframe::oci::{Digest, media};
 
-use super::http::{Request, Response, pairs};
+use crate::http::{Request, Response, pairs};
 
 /// How a registry wants to be convinced.
 #[derive(Clone, Debug, Default)]

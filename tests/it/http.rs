@@ -1,8 +1,9 @@
-//! The fault registry's HTTP: one request and one answer on a byte stream, whole or broken in a chosen way.
+//! The HTTP of the servers in these tests: one request and one answer on a byte stream, whole or broken in a chosen way.
 
 use std::io;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -133,6 +134,11 @@ impl Response {
     pub fn how(mut self, how: How) -> Response {
         self.how = how;
         self
+    }
+
+    /// A JSON document.
+    pub fn json(status: u16, body: &Value) -> Response {
+        Response::new(status).header("Content-Type", "application/json").body(body.to_string())
     }
 
     /// An error as the API words it.
