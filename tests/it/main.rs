@@ -13,9 +13,12 @@ mod git;
 mod golden;
 mod http;
 mod layers;
+mod mock;
 mod outputs;
 mod registry;
 mod regressions;
 mod repro;
+#[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
+mod sigstore;
 mod store;
 mod support;
