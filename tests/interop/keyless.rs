@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use crate::peers::{Server, done, peer, registry, said};
 use crate::project::{Project, digest, refused};
-use crate::sigstore::{Files, Flaw, Rekor, Sigstore};
+use crate::mock::{Files, Flaw, Rekor, Sigstore};
 
 const WHO: &str = "dev@example.com";
 

@@ -1,5 +1,5 @@
-//! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, crane,
-//! oras, four tars, nine file systems, strace, qemu. Needs root and `bash .ci/peers`; run by `bash .ci/run`.
+//! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, nginx, crane,
+//! oras, cosign, four tars, nine file systems, strace, qemu. Needs root and `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
 mod carried;
@@ -9,23 +9,24 @@ mod debian;
 mod disk;
 mod docker;
 mod examples;
-#[allow(dead_code, reason = "each test program uses a part of it")]
+#[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/faults.rs"]
 mod faults;
-#[allow(dead_code, reason = "each test program uses a part of it")]
+#[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/http.rs"]
 mod http;
 mod keyless;
 mod kill;
 mod layout;
 mod machines;
+#[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
+#[path = "../it/sigstore/mod.rs"]
+mod mock;
 mod peers;
 mod places;
 mod project;
 mod registry;
 mod servers;
-#[allow(dead_code, reason = "each test program uses a part of it")]
-#[path = "../it/sigstore/mod.rs"]
 mod sigstore;
 mod size;
 mod world;

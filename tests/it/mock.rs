@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
 use sigstore_sign::oidc::IdentityToken;
 use sigstore_sign::trust_root::{TrustedRoot, TufBootstrap, TufConfig, fetch_trust_material};
 use sigstore_sign::types::Bundle;
@@ -23,6 +26,10 @@ fn services(sigstore: &Sigstore, rekor: Rekor, stamps: bool) -> SigningServices 
         Rekor::V2 => services.with_rekor(url, sigstore_sign::rekor::RekorApiVersion::V2),
         _ => services,
     }
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_STANDARD.encode(bytes)
 }
 
 fn words(cause: impl Display) -> String {
@@ -107,8 +114,8 @@ async fn a_token_that_is_not_good_gets_no_certificate() {
     let other = Sigstore::start();
     let tokens = [
         other.token(DEV),
-        sigstore.odd_token(DEV, serde_json::json!({"aud": "elsewhere"})),
-        sigstore.odd_token(DEV, serde_json::json!({"iss": other.url()})),
+        sigstore.odd_token(DEV, json!({"aud": "elsewhere"})),
+        sigstore.odd_token(DEV, json!({"iss": other.url()})),
     ];
     for token in tokens {
         assert!(signed(&sigstore, &token, Rekor::V1, false).await.is_err());
@@ -144,4 +151,78 @@ async fn tuf_hands_out_what_there_is_to_trust() {
     }
     sigstore.heal();
     fetch().await.unwrap();
+}
+
+/// Sends a body and gives status, head and JSON of the answer.
+async fn post(url: &str, body: impl Into<reqwest::Body>, token: &str) -> (u16, reqwest::header::HeaderMap, Value) {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = client.post(url).bearer_auth(token).body(body).send().await.unwrap();
+    let (status, head) = (answer.status().as_u16(), answer.headers().clone());
+    (status, head, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_log_takes_an_entry_once_and_finds_it_again() {
+    let sigstore = Sigstore::start();
+    signed(&sigstore, &sigstore.token(DEV), Rekor::V1, false).await.unwrap();
+    let sent = sigstore.log().into_iter().find(|request| request.path == "/api/v1/log/entries").unwrap();
+    let url = sigstore.url();
+    let (status, head, _) = post(&format!("{url}/api/v1/log/entries"), sent.body.clone(), "").await;
+    assert_eq!(status, 409);
+    let location = head["location"].to_str().unwrap().to_string();
+    let found = reqwest::get(format!("{url}{location}")).await.unwrap();
+    let id = found.headers()["etag"].to_str().unwrap().to_string();
+    assert!(location.ends_with(&id));
+    let entry: Value = found.json().await.unwrap();
+    let (number, within) = (&entry[&id]["logIndex"], &entry[&id]["verification"]["inclusionProof"]["logIndex"]);
+    assert_ne!(number, within, "the log has older trees");
+    let again = reqwest::get(format!("{url}/api/v1/log/entries?logIndex={number}")).await.unwrap();
+    // Its signatures are new ones.
+    assert_eq!(again.json::<Value>().await.unwrap()[&id]["body"], entry[&id]["body"]);
+    let spoiled = String::from_utf8(sent.body).unwrap().replacen("vnd.in-toto", "vnd.another", 1);
+    assert_eq!(post(&format!("{url}/api/v1/log/entries"), spoiled, "").await.0, 400, "the signature is checked");
+    assert_eq!(sigstore.entries(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_certificate_may_be_asked_for_with_a_pkcs10_request() {
+    let sigstore = Sigstore::start();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+    let mut der = request.der().to_vec();
+    let url = format!("{}/api/v2/signingCert", sigstore.url());
+    for status in [200, 400] {
+        let pem =
+            format!("-----BEGIN CERTIFICATE REQUEST-----\r\n{}\r\n-----END CERTIFICATE REQUEST-----\r\n", b64(&der));
+        let body = json!({"certificateSigningRequest": b64(pem)}).to_string();
+        let (got, _, answer) = post(&url, body.clone(), &sigstore.token(DEV)).await;
+        assert_eq!(got, status, "{answer}");
+        assert_eq!(post(&url, body, "a.b.c").await.0, 401);
+        // The last byte belongs to the signature: the proof is wrong now.
+        *der.last_mut().unwrap() ^= 1;
+    }
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_token_for_its_own_code_only() {
+    let sigstore = Sigstore::start();
+    let url = sigstore.url();
+    // RFC 7636, appendix B.
+    let (verifier, challenge) =
+        ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    for (sent, status) in [("another", 400), (verifier, 200)] {
+        let page = format!(
+            "{url}/oidc/auth?redirect_uri=http%3A%2F%2F127.0.0.1%3A1&state=s1&nonce=n1&code_challenge={challenge}"
+        );
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let answer = client.get(page).send().await.unwrap();
+        assert_eq!(answer.headers()["location"], "http://127.0.0.1:1?code=code-1&state=s1");
+        let form = format!("grant_type=authorization_code&code=code-1&code_verifier={sent}");
+        let (got, _, answer) = post(&format!("{url}/oidc/token"), form, "").await;
+        assert_eq!(got, status, "{answer}");
+        if let Some(token) = answer["id_token"].as_str() {
+            signed(&sigstore, token, Rekor::V1, false).await.unwrap();
+        }
+    }
+    assert_eq!(sigstore.entries(), (1, 0));
 }

@@ -225,6 +225,9 @@ fn facts(claims: &Value) -> Vec<CustomExtension> {
         (18, format!("https://github.com/{path}")),
         (20, get("event_name").unwrap_or_default().to_string()),
     ];
+    // The older ones are raw, as the issuer is.
+    let older = [(2, "event_name"), (3, "sha"), (4, "workflow"), (5, "repository"), (6, "ref")];
+    facts.extend(older.map(|(number, key)| of(number, get(key).unwrap_or_default().into())));
     facts.extend(values.map(|(number, value)| of(number, tlv(UTF8, value.as_bytes()))));
     facts
 }

@@ -1,14 +1,13 @@
 //! Keys of the mock and of its clients.
 
 use aws_lc_rs::digest::{Digest, SHA256 as DIGEST};
-use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_ASN1, ED25519, EcdsaKeyPair,
-    RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use rcgen::{KeyPair, PublicKeyData, SignatureAlgorithm, SigningKey};
+use rcgen::{KeyPair, PublicKeyData, RsaKeySize, SignatureAlgorithm, SigningKey};
 use sha2::{Digest as _, Sha256};
 
 use super::der;
@@ -62,6 +61,11 @@ pub fn p256() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap()
 }
 
+/// A key of the mock for tokens: cosign takes none but RS256.
+pub fn rsa() -> KeyPair {
+    KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap()
+}
+
 /// A key of the mock for notes.
 pub fn ed25519() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap()
@@ -69,12 +73,6 @@ pub fn ed25519() -> KeyPair {
 
 pub fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
     SigningKey::sign(key, message).unwrap()
-}
-
-/// The signature of a token: two numbers of 32 bytes.
-pub fn sign_fixed(key: &KeyPair, message: &[u8]) -> Vec<u8> {
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.serialized_der()).unwrap();
-    pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
 }
 
 /// The identity of a log: the hash of its public key.

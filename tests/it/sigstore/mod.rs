@@ -4,6 +4,7 @@
 
 mod der;
 mod documents;
+mod flaws;
 mod fulcio;
 mod keys;
 mod oidc;
@@ -13,7 +14,6 @@ mod tree;
 mod tsa;
 mod tuf;
 
-use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,75 +25,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use crate::faults::{On, Rules};
+use crate::faults::Rules;
 use crate::http::{Request, Response, read_body, read_head, write};
 
 pub use documents::Rekor;
-
-/// A lie of the mock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Flaw {
-    /// The certificate's ten minutes were two hours ago.
-    ExpiredCertificate,
-    /// The certificate is of an authority that nobody trusts, with the name of the right one.
-    UnknownAuthority,
-    /// The certificate names somebody else.
-    OtherIdentity,
-    /// The timestamp of the certificate transparency log signs something else.
-    WrongSct,
-    /// There is none.
-    NoSct,
-    /// Rekor v1's promise signs something else.
-    WrongSet,
-    /// There is none.
-    NoSet,
-    /// Rekor says that it took the entry an hour after it was sent.
-    LateEntry,
-    /// Rekor answers with the entry of somebody else.
-    OtherEntry,
-    /// A hash of the inclusion proof is wrong.
-    WrongProof,
-    /// The checkpoint is signed by another key.
-    WrongCheckpoint,
-    /// The time stamp is of something else.
-    WrongStamp,
-    /// The time stamp is an hour late.
-    LateStamp,
-    /// The time stamp is signed by another key.
-    UnknownStamp,
-    /// TUF's timestamp is of long ago.
-    ExpiredTuf,
-    /// TUF's metadata below the root are signed by another key.
-    ForgedTuf,
-}
-
-/// The lies that are told now.
-#[derive(Default)]
-pub struct Flaws(BTreeSet<Flaw>);
-
-impl Flaws {
-    fn has(&self, flaw: Flaw) -> bool {
-        self.0.contains(&flaw)
-    }
-}
-
-/// Something that goes wrong: an answer of the server, or what it says.
-pub enum Fault {
-    On(On),
-    Flaw(Flaw),
-}
-
-impl From<On> for Fault {
-    fn from(on: On) -> Fault {
-        Fault::On(on)
-    }
-}
-
-impl From<Flaw> for Fault {
-    fn from(flaw: Flaw) -> Fault {
-        Fault::Flaw(flaw)
-    }
-}
+pub use flaws::{Fault, Flaw, Flaws};
 
 /// All services.
 pub struct Model {
@@ -201,7 +137,7 @@ impl Sigstore {
     pub fn fault(&self, fault: impl Into<Fault>) -> &Sigstore {
         match fault.into() {
             Fault::On(on) => self.lock().rules.add(on),
-            Fault::Flaw(flaw) => drop(self.lock().flaws.0.insert(flaw)),
+            Fault::Flaw(flaw) => self.lock().flaws.add(flaw),
         }
         self
     }

@@ -1,9 +1,12 @@
 //! Who somebody is: tokens, the issuer's metadata, GitHub's way to fetch one, and the flows of a browser and of a device.
 
+use std::sync::OnceLock;
+
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 
-use super::keys::{Public, p256, sha256, sign_fixed, un_url64, url64};
+use super::der;
+use super::keys::{Public, rsa, sha256, sign, un_url64, url64};
 use super::{now, text};
 use crate::http::{Request, Response, pairs};
 
@@ -15,7 +18,8 @@ pub const RUNNER: &str = "runner-token-of-the-mock";
 
 pub struct Issuer {
     pub url: String,
-    key: KeyPair,
+    /// Made when it is needed: an RSA key takes long to make.
+    key: OnceLock<KeyPair>,
     /// Who logs in at the browser.
     pub person: String,
     /// How often a device is told to ask again.
@@ -34,6 +38,7 @@ fn claims(identity: &str) -> Value {
             "job_workflow_ref": format!("{path}@{reference}"),
             "repository": repository,
             "ref": reference,
+            "workflow": "release",
             "event_name": "push",
             "sha": "0123456789abcdef0123456789abcdef01234567",
             "runner_environment": "github-hosted",
@@ -47,7 +52,11 @@ fn claims(identity: &str) -> Value {
 
 impl Issuer {
     pub fn new(url: &str) -> Issuer {
-        Issuer { url: url.into(), key: p256(), person: "dev@example.com".into(), pending: 0, asked: None }
+        Issuer { url: url.into(), key: OnceLock::new(), person: "dev@example.com".into(), pending: 0, asked: None }
+    }
+
+    fn key(&self) -> &KeyPair {
+        self.key.get_or_init(rsa)
     }
 
     /// A token for a person (an address) or a machine (anything else), as the issuer would make it.
@@ -57,9 +66,9 @@ impl Issuer {
         for (key, value) in times.as_object().into_iter().chain(more.as_object()).flatten() {
             body[key] = value.clone();
         }
-        let head = json!({"alg": "ES256", "kid": "1", "typ": "JWT"});
+        let head = json!({"alg": "RS256", "kid": "1", "typ": "JWT"});
         let signed = format!("{}.{}", url64(head.to_string()), url64(body.to_string()));
-        let signature = sign_fixed(&self.key, signed.as_bytes());
+        let signature = sign(self.key(), signed.as_bytes());
         format!("{signed}.{}", url64(signature))
     }
 
@@ -68,8 +77,8 @@ impl Issuer {
         let (signed, signature) = token.rsplit_once('.')?;
         let body: Value = serde_json::from_slice(&un_url64(signed.split_once('.')?.1)?).ok()?;
         let raw = un_url64(signature)?;
-        let spki = Public::read(&self.key.subject_public_key_info())?;
-        let good = raw.len() == 64 && spki.verifies(signed.as_bytes(), &numbers(&raw));
+        let spki = Public::read(&self.key().subject_public_key_info())?;
+        let good = spki.verifies(signed.as_bytes(), &raw);
         let fresh = body["exp"].as_u64()? > now();
         (good && fresh && body["aud"] == "sigstore" && body["iss"] == self.url.as_str()).then_some(body)
     }
@@ -86,16 +95,16 @@ impl Issuer {
                 "jwks_uri": format!("{url}/oidc/keys"),
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["ES256"],
+                "id_token_signing_alg_values_supported": ["RS256"],
                 "code_challenge_methods_supported": ["S256"],
             }),
         )
     }
 
     pub fn keys(&self) -> Response {
-        let point = self.key.public_key_raw();
-        let (x, y) = (url64(&point[1..33]), url64(&point[33..65]));
-        let key = json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "1", "x": x, "y": y});
+        let numbers = der::read(self.key().public_key_raw()).and_then(|value| value.parts()).unwrap();
+        let [n, e] = [0, 1].map(|at| url64(numbers[at].content.strip_prefix(&[0]).unwrap_or(numbers[at].content)));
+        let key = json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1", "n": n, "e": e});
         Response::json(200, &json!({"keys": [key]}))
     }
 
@@ -164,15 +173,4 @@ impl Issuer {
             &json!({"access_token": access, "token_type": "Bearer", "expires_in": LIFE, "id_token": token}),
         )
     }
-}
-
-/// A fixed signature as the two numbers of DER.
-fn numbers(raw: &[u8]) -> Vec<u8> {
-    use super::der::{INTEGER, all, sequence};
-    let number = |half: &[u8]| {
-        let zeros = half.iter().take_while(|byte| **byte == 0).count().min(31);
-        let sign: &[u8] = if half[zeros] & 0x80 != 0 { &[0] } else { &[] };
-        all(INTEGER, &[sign, &half[zeros..]])
-    };
-    sequence(&[&number(&raw[..32]), &number(&raw[32..])])
 }
