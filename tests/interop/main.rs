@@ -7,6 +7,7 @@ mod clients;
 mod debian;
 mod disk;
 mod docker;
+mod doctor;
 mod examples;
 mod kill;
 mod layout;
