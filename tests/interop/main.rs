@@ -12,6 +12,7 @@ mod examples;
 mod kill;
 mod layout;
 mod machines;
+mod nginx;
 mod peers;
 mod places;
 mod project;
