@@ -156,7 +156,7 @@ impl Client {
 }
 
 /// Whether an answer means that the registry does not know the API at all.
-fn lacks_api(reply: &Reply) -> bool {
+pub(super) fn lacks_api(reply: &Reply) -> bool {
     match reply.status.as_u16() {
         303 | 400 | 404 | 405 | 406 | 501 => true,
         200 => {

@@ -8,6 +8,7 @@ mod cosign;
 mod debian;
 mod disk;
 mod docker;
+mod doctor;
 mod examples;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/faults.rs"]
@@ -22,6 +23,7 @@ mod machines;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/sigstore/mod.rs"]
 mod mock;
+mod nginx;
 mod peers;
 mod places;
 mod project;

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::JoinHandle;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -15,9 +16,9 @@ use crate::peers::{Server, docker_registry, peer, registry, serve};
 use crate::project::Project;
 
 /// A user and a password.
-pub const LOGIN: (&str, &str) = ("someone", "a password");
+pub const LOGIN: (&str, &str) = ("someone", "pass word 4711");
 /// The same in base64, as `config.json` has it.
-pub const AUTH: &str = "c29tZW9uZTphIHBhc3N3b3Jk";
+pub const AUTH: &str = "c29tZW9uZTpwYXNzIHdvcmQgNDcxMQ==";
 
 /// A make of registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,13 @@ pub struct Place {
     _ferro: Option<Ferro>,
 }
 
+/// What a registry answers.
+pub struct Answer {
+    pub status: u16,
+    pub location: Option<String>,
+    pub body: String,
+}
+
 impl Place {
     /// A registry of this make.
     pub fn start(make: Make) -> Place {
@@ -73,6 +81,7 @@ impl Place {
         let place = Place { host, make, room, _servers: servers, _ferro: ferro };
         let config = format!(r#"{{"auths":{{"{}":{{"auth":"{AUTH}"}}}}}}"#, place.host);
         fs::write(place.path("config.json"), config).unwrap();
+        fs::set_permissions(place.path("config.json"), fs::Permissions::from_mode(0o600)).unwrap();
         let hosts = format!("[host.\"{}\"]\nhttp = {}\n", place.host, !place.tls());
         fs::write(place.path("registries.toml"), hosts).unwrap();
         place
@@ -84,6 +93,29 @@ impl Place {
 
     fn tls(&self) -> bool {
         self.make == Make::Tls
+    }
+
+    /// Asks it directly, with no code of the program.
+    pub fn ask(&self, method: &str, path: &str, body: Option<(&str, &str)>) -> Answer {
+        let scheme = if self.tls() { "https" } else { "http" };
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if self.tls() {
+            let pem = fs::read(self.path("ca.pem")).unwrap();
+            builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()]);
+        }
+        let method = method.parse::<reqwest::Method>().unwrap();
+        let url = if path.starts_with('/') { format!("{scheme}://{}{path}", self.host) } else { path.to_string() };
+        let mut request = builder.build().unwrap().request(method, url).basic_auth(LOGIN.0, Some(LOGIN.1));
+        request = request.header("Accept", "application/vnd.oci.image.manifest.v1+json");
+        if let Some((kind, text)) = body {
+            request = request.header("Content-Type", kind).body(text.to_string());
+        }
+        Runtime::new().unwrap().block_on(async {
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let location = answer.headers().get("location").map(|text| text.to_str().unwrap().to_string());
+            Answer { status, location, body: answer.text().await.unwrap() }
+        })
     }
 
     /// A repository.
@@ -185,7 +217,10 @@ impl Authority {
     /// Writes a certificate for a name and its key: `NAME.pem` and `NAME.key`.
     pub fn sign(&self, name: &str, directory: &Path) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_string()]).unwrap().signed_by(&key, &self.0).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
+        // Without a name of its own, OpenSSL takes it for its own issuer.
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
         let files = (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
         fs::write(&files.0, certificate.pem()).unwrap();
         fs::write(&files.1, key.serialize_pem()).unwrap();

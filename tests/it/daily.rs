@@ -270,14 +270,26 @@ async fn doctor_tells_what_a_registry_can_do() {
     };
     let before = registry.shelf("acme/app").blobs.len();
     let told = ask();
-    for line in ["ping ok", "manifest HEAD ok", "referrers API ok", "chunked upload ok", "mount ok", "delete unknown"] {
+    for line in ["ping ok", "manifest HEAD ok", "referrers API ok", "chunked upload ok", "mount ok", "delete ok"] {
         assert!(told.contains(&line.to_string()), "{line}: {told:?}");
     }
     assert_eq!(registry.shelf("acme/app").blobs.len(), before, "nothing is left behind");
     registry.set(|model| (model.referrers, model.mounts) = (false, false));
     registry.fault(on("PATCH", "/blobs/uploads/").status(405));
+    registry.fault(on("DELETE", "/manifests/").status(405));
     let told = ask();
-    for line in ["referrers API no", "chunked upload no", "mount no"] {
+    for line in ["referrers API no", "chunked upload no", "mount no", "delete no"] {
+        assert!(told.contains(&line.to_string()), "{line}: {told:?}");
+    }
+    // What could not be found out is not a no.
+    registry.heal();
+    for (method, path, status) in
+        [("GET", "/referrers/", 418), ("POST", "/uploads/", 401), ("DELETE", "/manifests/", 404)]
+    {
+        registry.fault(on(method, path).status(status));
+    }
+    let told = ask();
+    for line in ["referrers API unknown", "chunked upload unknown", "mount unknown", "delete unknown"] {
         assert!(told.contains(&line.to_string()), "{line}: {told:?}");
     }
     project.run(["doctor"]).success();

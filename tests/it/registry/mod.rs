@@ -9,6 +9,7 @@ mod lists;
 mod mirrors;
 mod model;
 mod net;
+mod proxies;
 mod pull;
 mod push;
 mod retry;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,13 +18,13 @@ use super::stand::{Stand, noise, tag};
 use super::{Guard, Model, Registry, Request, Response, on};
 
 /// A certificate authority, and its certificate in a file.
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     directory: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -34,7 +34,7 @@ impl Authority {
     }
 
     /// A server's certificate for a name; one that ended long ago if `expired`.
-    fn acceptor(&self, name: &str, expired: bool) -> TlsAcceptor {
+    pub fn acceptor(&self, name: &str, expired: bool) -> TlsAcceptor {
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
         if expired {
             params.not_before = date_time_ymd(2001, 1, 1);
@@ -48,9 +48,14 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
+    /// Its certificate.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
     /// The line that trusts it for a host.
     fn trusted(&self, host: &str) -> String {
-        format!("[host.\"{host}\"]\nhttp = false\nca = \"{}\"\n", self.directory.path().join("ca.pem").display())
+        format!("[host.\"{host}\"]\nhttp = false\nca = \"{}\"\n", self.file().display())
     }
 }
 
