@@ -101,7 +101,7 @@ fn a_page_of_keys_is_current() {
     );
     section(&mut text, "The whole file", &MANIFEST);
     for (name, table) in grammar::tables() {
-        let brackets = if name == "image" { ("[", "]") } else { ("[[", "]]") };
+        let brackets = if ["image", "attest"].contains(&name) { ("[", "]") } else { ("[[", "]]") };
         section(&mut text, &format!("`{}{name}{}`", brackets.0, brackets.1), table);
     }
     if let Some(Kind::Named(table)) = MANIFEST.key("vars").map(|key| &key.kind) {
