@@ -68,7 +68,13 @@ impl super::Client {
             return Err(Error::remote(format!("`{}` is not asked, because of `--offline`", origin.name())));
         }
         let host = settings.hosts.host(&origin.name()).filter(|_| origin.tls);
-        let key = Key { tls: origin.tls, loopback: is_loopback(&origin.host), declared: None, guard: None };
+        let key = Key {
+            tls: origin.tls,
+            loopback: is_loopback(&origin.host),
+            declared: None,
+            guard: None,
+            proxies: Vec::new(),
+        };
         let patience = &settings.patience;
         finish(builder(settings, &key, host, None)?.timeout(patience.answer).read_timeout(patience.idle))
     }

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use crate::mock::{Files, Flaw, Rekor, Sigstore};
 use crate::peers::{Server, done, peer, registry, said};
 use crate::project::{Project, digest, refused};
-use crate::mock::{Files, Flaw, Rekor, Sigstore};
 
 const WHO: &str = "dev@example.com";
 

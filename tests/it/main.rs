@@ -1,6 +1,7 @@
 //! Tests from outside: the program as its users meet it, run in a directory of its own, and the library against peers that run
 //! in this process.
 
+mod attest;
 mod bad;
 mod bases;
 mod cli;
