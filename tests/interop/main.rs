@@ -1,5 +1,6 @@
 //! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, nginx, crane,
-//! oras, cosign, four tars, nine file systems, strace, qemu. Needs root and `bash .ci/peers`; run by `bash .ci/run`.
+//! oras, cosign, four tars, nine file systems, strace, qemu, two judges of SBOMs, the compilers of Go and Rust. Needs root and
+//! `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
 mod carried;
@@ -28,6 +29,7 @@ mod peers;
 mod places;
 mod project;
 mod registry;
+mod sbom;
 mod servers;
 mod sigstore;
 mod size;

@@ -132,6 +132,12 @@ impl Project {
         Run { command, stdout: Stdio::piped(), directory: self.directory.clone() }
     }
 
+    /// Everything that is there now was given to the project: what a compiler wrote may hold any word.
+    pub fn brought(&self) {
+        let there = canary::kept(&self.directory, &BTreeSet::new());
+        self.given.lock().unwrap().extend(there);
+    }
+
     /// Builds into the layout `out`, and reads and validates it.
     pub fn build(&self) -> Layout {
         self.run(["build", "-o", "oci:out"]).success();
