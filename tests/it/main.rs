@@ -20,6 +20,7 @@ mod outputs;
 mod registry;
 mod regressions;
 mod repro;
+mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
 mod sigstore;
 mod store;
