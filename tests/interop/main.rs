@@ -14,4 +14,5 @@ mod places;
 mod project;
 mod registry;
 mod size;
+mod wire;
 mod world;

@@ -71,7 +71,19 @@ pub struct Server {
     child: Child,
     /// Where it listens: `127.0.0.1:PORT`.
     pub host: String,
-    _room: TempDir,
+    room: TempDir,
+}
+
+impl Server {
+    /// Every request that a registry answered, a line each.
+    pub fn log(&self) -> PathBuf {
+        self.room.path().join("log")
+    }
+
+    /// What a registry holds.
+    pub fn data(&self) -> PathBuf {
+        self.room.path().join("data/docker/registry/v2")
+    }
 }
 
 impl Drop for Server {
@@ -100,13 +112,14 @@ pub fn registry(login: Option<(&str, &str)>) -> Server {
         std::fs::write(&file, config).unwrap();
         let mut command = peer("docker-registry");
         command.env("OTEL_TRACES_EXPORTER", "none").arg("serve").arg(&file);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::create(room.path().join("log")).unwrap();
+        let mut child = command.stdout(log).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..ASKED {
             if child.try_wait().unwrap().is_some() {
                 break;
             }
             if TcpStream::connect(&host).is_ok() {
-                return Server { child, host, _room: room };
+                return Server { child, host, room };
             }
             std::thread::sleep(PAUSE);
         }
