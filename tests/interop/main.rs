@@ -33,4 +33,5 @@ mod sbom;
 mod servers;
 mod sigstore;
 mod size;
+mod wire;
 mod world;

@@ -71,7 +71,19 @@ pub struct Server {
     child: Child,
     /// Where it listens: `127.0.0.1:PORT`.
     pub host: String,
-    _room: TempDir,
+    room: TempDir,
+}
+
+impl Server {
+    /// Every request that a registry answered, a line each.
+    pub fn log(&self) -> PathBuf {
+        self.room.path().join("log")
+    }
+
+    /// What a registry holds.
+    pub fn data(&self) -> PathBuf {
+        self.room.path().join("data/docker/registry/v2")
+    }
 }
 
 impl Drop for Server {
@@ -87,13 +99,14 @@ pub fn serve(name: &str, command: impl Fn(&str, &Path) -> Command) -> Server {
     for _ in 0..5 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
-        let mut child = command(&host, room.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::create(room.path().join("log")).unwrap();
+        let mut child = command(&host, room.path()).stdout(log).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..ASKED {
             if child.try_wait().unwrap().is_some() {
                 break;
             }
             if TcpStream::connect(&host).is_ok() {
-                return Server { child, host, _room: room };
+                return Server { child, host, room };
             }
             std::thread::sleep(PAUSE);
         }
