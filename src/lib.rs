@@ -20,6 +20,7 @@
 //! | 7 | [`image`] | layers → [`image::Artifact`] | nothing |
 //! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets |
 //! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |
+//! | – | [`fuzzing`] | bytes → a panic where a reader breaks its promise | a temporary file |
 //!
 //! (Stage 8, `trust`, comes with the release.)
 //!
@@ -44,6 +45,8 @@ pub mod cli;
 pub mod ctx;
 pub mod error;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod layer;
 pub mod manifest;

@@ -11,7 +11,7 @@ mod login;
 mod plan;
 mod prepare;
 mod prompt;
-mod render;
+pub(crate) mod render;
 mod schema;
 mod session;
 mod signals;

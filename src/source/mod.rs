@@ -8,6 +8,7 @@ mod base;
 mod blob;
 mod choose;
 mod files;
+pub(crate) mod fuzzing;
 mod image;
 mod index;
 mod list;

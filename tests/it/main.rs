@@ -5,6 +5,7 @@ mod bad;
 mod bases;
 mod cli;
 mod copies;
+mod corpus;
 mod daily;
 mod docs;
 mod examples;

@@ -3,7 +3,7 @@
 //! One request with the whole body is the rule; a session that broke is resumed, and a registry that does not take large bodies gets
 //! pieces. Whatever happens in between, the end is a digest that the registry confirmed.
 
-mod steps;
+pub(super) mod steps;
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
