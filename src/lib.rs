@@ -21,6 +21,7 @@
 //! | 8 | [`trust`] | images → what they are made of; keys, signatures, policies → who vouches for them | key and root files, registries, the services of sigstore |
 //! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets |
 //! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |
+//! | – | [`fuzzing`] | bytes → a panic where a reader breaks its promise | a temporary file |
 //!
 //! # Rules, kept by `tests/tidy.rs`
 //!
@@ -43,6 +44,8 @@ pub mod cli;
 pub mod ctx;
 pub mod error;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod layer;
 pub mod manifest;

@@ -12,7 +12,7 @@ mod papers;
 mod plan;
 mod prepare;
 mod prompt;
-mod render;
+pub(crate) mod render;
 mod reproduce;
 mod schema;
 mod session;

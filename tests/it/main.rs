@@ -7,6 +7,7 @@ mod bases;
 mod cli;
 mod conformance;
 mod copies;
+mod corpus;
 mod daily;
 mod docs;
 mod examples;

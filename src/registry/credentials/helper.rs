@@ -119,7 +119,8 @@ fn by_hand(program: &str, message: String) -> Error {
     ))
 }
 
-fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
+/// What a helper's output means; nothing of it is ever in an error.
+pub(in crate::registry) fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
     if output.len() as u64 > MOST_BYTES {
         let told = format!("the credential helper `{program}` printed over {MOST_BYTES} bytes, which is the limit");
         return Err(by_hand(program, told));
@@ -159,7 +160,8 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, Vec<u8>
     Ok((child.wait().await?.success(), output))
 }
 
-fn check(helper: &str, server: &str) -> Result<()> {
+/// Refuses what is no name of a helper or could be more than one line of input.
+pub(in crate::registry) fn check(helper: &str, server: &str) -> Result<()> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let first = helper.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if !first || !helper.bytes().all(inner) {

@@ -6,7 +6,7 @@
 //! No other process goes on with a session: the spec has no way to find one again, and its address (`_state`, signatures) is as good as a
 //! credential, so it is never written down. What a killed run finished is not sent again (STA-02); what it began is.
 
-mod steps;
+pub(super) mod steps;
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
