@@ -89,7 +89,7 @@ async fn lim_01_a_helper_that_never_stops_is_stopped() {
         let run = project.run(["-vvv", "pull", &name]).env("DOCKER_CONFIG", project.path("docker")).env("PATH", path);
         little(run).ends()
     };
-    let done = run("while :; do echo CANARY CANARY CANARY CANARY CANARY CANARY; done").expect(2);
+    let done = run("while :; do echo CANARY-x CANARY-x CANARY-x CANARY-x CANARY-x CANARY-x; done").expect(2);
     says(&done, &["docker-credential-stub", "over 1048576 bytes"]);
     run(r#"echo '{"Username":"ann","Secret":"CANARY-word"}'"#).expect(0);
 }

@@ -40,16 +40,16 @@ fn faults() -> Vec<On> {
     };
     let mut all = vec![
         on("GET", "/token").times(1).reply(Response::new(200).body(r#"{"token":"CANARY-broken"#)),
-        on("GET", "/token").times(1).reply(Response::new(200).body(r#"{"token":"CANARY\nbroken"}"#)),
-        on("GET", "/token").times(1).reply(Response::new(200).body(r#"["CANARY"]"#)),
-        on("POST", "/uploads/").times(1).edit(|_, response| response.header("Location", "http://[CANARY")),
-        on("POST", "/uploads/").times(1).edit(|_, response| response.header("Location", "ftp://x/?_state=CANARY")),
-        on("POST", "/uploads/")
-            .times(1)
-            .edit(|_, response| response.header("Location", "http://user:CANARY@10.0.0.1/x?_state=CANARY#CANARY")),
+        on("GET", "/token").times(1).reply(Response::new(200).body(r#"{"token":"CANARY-x\nbroken"}"#)),
+        on("GET", "/token").times(1).reply(Response::new(200).body(r#"["CANARY-x"]"#)),
+        on("POST", "/uploads/").times(1).edit(|_, response| response.header("Location", "http://[CANARY-x")),
+        on("POST", "/uploads/").times(1).edit(|_, response| response.header("Location", "ftp://x/?_state=CANARY-x")),
+        on("POST", "/uploads/").times(1).edit(|_, response| {
+            response.header("Location", "http://user:CANARY-x@10.0.0.1/x?_state=CANARY-x#CANARY-x")
+        }),
         on("GET", "/blobs/")
             .times(1)
-            .reply(Response::new(307).header("Location", "http://u:CANARY@169.254.169.254/?sig=CANARY")),
+            .reply(Response::new(307).header("Location", "http://u:CANARY-x@169.254.169.254/?sig=CANARY-x")),
         on("PATCH", "/uploads/").times(1).status(416),
         on("PUT", "/uploads/").times(1).cut_body(70_000),
         on("GET", "/blobs/").times(1).how(How::Cut(1000)),
@@ -118,10 +118,10 @@ async fn aut_15_wrong_credentials_of_every_kind_are_not_said() {
         (r#"{"identitytoken":"CANARY-wrong"}"#.into(), false),
         (r#"{"registrytoken":"CANARY-wrong"}"#.into(), false),
         (r#"{"username":"user","password":"CANARY-wrong"}"#.into(), false),
-        (r#"{"auth":"CANARY!"}"#.into(), false),
+        (r#"{"auth":"CANARY-x!"}"#.into(), false),
         (format!(r#"{{"auth":"{}"}}"#, STANDARD.encode("CANARY-without-colon")), false),
-        (r#"{"auth":["CANARY"]}"#.into(), false),
-        (r#"{"auth":"CANARY""#.into(), false),
+        (r#"{"auth":["CANARY-x"]}"#.into(), false),
+        (r#"{"auth":"CANARY-x""#.into(), false),
     ] {
         for bearer in [true, false] {
             match bearer {

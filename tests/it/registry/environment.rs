@@ -73,7 +73,7 @@ async fn the_first_place_of_credentials_counts() {
     pull().env("REGISTRY_AUTH_FILE", project.home().join("none/auth.json")).fails(3);
     pull().env("DOCKER_AUTH_CONFIG", &right).env("REGISTRY_AUTH_FILE", "/nonexistent").success();
     // A place that cannot be read is an error, not an empty place.
-    let broken = pull().env("DOCKER_AUTH_CONFIG", "{\"auths\": CANARY").fails(2);
+    let broken = pull().env("DOCKER_AUTH_CONFIG", "{\"auths\": CANARY-x").fails(2);
     assert!(broken.stderr.contains("`DOCKER_AUTH_CONFIG`"), "{}", broken.stderr);
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The word, as it is and as base64 writes it at each of the three places where it can begin.
-const FORMS: [&str; 4] = ["CANARY", "Q0FOQVJZ", "NBTkFSW", "DQU5BUl"];
+/// The word, and how base64 writes it at each of the three places where it can begin. Without its hyphen it stands in Rust's own
+/// library, and so in every program that a test builds.
+const FORMS: [&str; 4] = ["CANARY-", "Q0FOQVJZ", "NBTkFSW", "DQU5BUl"];
 /// The files in which `login` may keep a credential.
 const KEEPERS: [&str; 2] = ["config.json", "auth.json"];
 
@@ -43,14 +44,14 @@ pub fn kept(directory: &Path, given: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
 fn aut_15_the_search_finds_a_secret_in_every_form() {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    for text in ["CANARY-word", "a:CANARY-word", "ab:CANARY-word", "user:CANARY"] {
+    for text in ["CANARY-word", "a:CANARY-word", "ab:CANARY-word", "user:CANARY-"] {
         assert!(sings(text) && sings(&STANDARD.encode(text)), "{text}");
     }
     assert!(!sings("a canary") && !sings(&STANDARD.encode("a canary")));
     let room = tempfile::tempdir().unwrap();
     fs::create_dir(room.path().join("below")).unwrap();
     for name in ["config.json", "below/kept", "below/given"] {
-        fs::write(room.path().join(name), b"\xff\x00CANARY").unwrap();
+        fs::write(room.path().join(name), b"\xff\x00CANARY-").unwrap();
     }
     let given = BTreeSet::from([room.path().join("below/given")]);
     assert_eq!(kept(room.path(), &given), [room.path().join("below/kept")]);
