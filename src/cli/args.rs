@@ -1,19 +1,15 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
-mod trust;
-
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::manifest::Bill;
+use crate::manifest::Form;
 use crate::oci::{Platform, Registry, Tag};
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
-
-pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -87,26 +83,20 @@ pub enum Command {
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
     Push(Push),
-    /// Builds, and prints what is in the image: a bill of materials
-    Sbom(Sbom),
-    /// Builds, and prints how the image was made: SLSA provenance
-    Provenance(Provenance),
-    /// Builds again, and compares with an image; shows the first difference
-    Reproduce(Reproduce),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
     Copy(Copy),
     /// Gives an image of a registry more tags, without moving its bytes
     Tag(Tagging),
+    /// Signs an image, by its digest
+    Sign(Sign),
+    /// Attests something of an image: signs a statement about it
+    Attest(Attest),
+    /// Makes a pair of keys to sign with, as cosign makes them
+    Keygen(Keygen),
     /// Shows that an image is signed, or attested, by whom it should be; prints NAME@DIGEST
     Verify(Verify),
-    /// Signs an image in a registry: its digest, and every image of an index
-    Sign(Sign),
-    /// Attests a document of an image in a registry
-    Attest(Attest),
-    /// Makes a key pair for signing
-    Keygen(Keygen),
     /// Writes an image to a file
     Save(Save),
     /// Takes the images of a file into the local store
@@ -150,33 +140,6 @@ pub struct Build {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
-}
-
-/// The options of `sbom`.
-#[derive(Debug, Args)]
-pub struct Sbom {
-    /// Which standard it follows: spdx or cyclonedx
-    #[arg(long = "type", value_name = "TYPE", default_value = "spdx")]
-    pub bill: Bill,
-    /// The platform, where the image has several
-    #[arg(long, value_name = "PLATFORM")]
-    pub platform: Option<Platform>,
-}
-
-/// The options of `provenance`.
-#[derive(Debug, Args)]
-pub struct Provenance {
-    /// Names the builder (default: the workflow that the CI job names, else none)
-    #[arg(long, value_name = "URI")]
-    pub builder_id: Option<String>,
-}
-
-/// The options of `reproduce`.
-#[derive(Debug, Args)]
-pub struct Reproduce {
-    /// The image
-    #[arg(value_name = "REF")]
-    pub reference: Place,
 }
 
 /// The options of `push`.
@@ -233,6 +196,84 @@ pub struct Tagging {
     /// Writes the tags that were set as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// Who signs, and how; without any of it what `[sign]` of the manifest says.
+#[derive(Debug, Default, Args)]
+pub struct Signing {
+    /// Signs with this key: a file, env://NAME, signer://NAME/KEY or pkcs11:…
+    #[arg(long, value_name = "KEY", conflicts_with = "keyless")]
+    pub key: Option<String>,
+    /// Signs as who we are: a job that runs somewhere, or a person who signs in
+    #[arg(long)]
+    pub keyless: bool,
+    /// The form of the signature: bundle, legacy or both (default: both, where the services allow it)
+    #[arg(long, value_name = "FORM")]
+    pub signature_format: Option<Form>,
+    /// Writes the signature of a key to a transparency log too
+    #[arg(long)]
+    pub log: bool,
+    /// A signing config of sigstore: which services sign
+    #[arg(long, value_name = "FILE")]
+    pub signing_config: Option<PathBuf>,
+    /// A trusted root of sigstore, in place of the public-good instance's
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
+    /// The file of an identity token, for --keyless
+    #[arg(long, value_name = "FILE")]
+    pub identity_token: Option<PathBuf>,
+    /// Agrees to what a person who signs in is asked
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The options of `sign`.
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// The image, in a registry
+    #[arg(value_name = "REF", required_unless_present = "from", conflicts_with = "from")]
+    pub reference: Option<Place>,
+    /// Signs what a receipt of push, copy or tag names
+    #[arg(long, value_name = "RECEIPT")]
+    pub from: Option<PathBuf>,
+    #[command(flatten)]
+    pub signing: Signing,
+    /// Signs this too
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub annotation: Vec<(String, String)>,
+    /// Signs an index, but not the images in it
+    #[arg(long)]
+    pub no_recursive: bool,
+    /// Writes what was signed, by whom and where it stands, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// The options of `attest`.
+#[derive(Debug, Args)]
+pub struct Attest {
+    /// The image, in a registry
+    #[arg(value_name = "REF")]
+    pub reference: Place,
+    /// What kind of statement it is: spdx, cyclonedx, slsaprovenance1 … or a URI
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: String,
+    /// The file of the predicate: a JSON object
+    #[arg(long, value_name = "FILE")]
+    pub predicate: PathBuf,
+    #[command(flatten)]
+    pub signing: Signing,
+    /// Writes what was signed, by whom and where it stands, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+}
+
+/// The options of `keygen`.
+#[derive(Debug, Args)]
+pub struct Keygen {
+    /// Where they go: PREFIX.key and PREFIX.pub
+    #[arg(long, value_name = "PREFIX", default_value = "cosign")]
+    pub output_prefix: PathBuf,
 }
 
 /// The options of `verify`.

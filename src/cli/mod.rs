@@ -7,13 +7,12 @@ mod carry;
 mod check;
 mod completions;
 mod doctor;
+mod keygen;
 mod login;
-mod papers;
 mod plan;
 mod prepare;
 mod prompt;
-pub(crate) mod render;
-mod reproduce;
+mod render;
 mod schema;
 mod session;
 mod sign;
@@ -78,9 +77,6 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,
-        Command::Provenance(options) => papers::provenance(session, options).await,
-        Command::Reproduce(options) => reproduce::run(session, &options.reference).await,
-        Command::Sbom(options) => papers::sbom(session, options).await,
         Command::Pull(options) => carry::pull(session, options).await,
         Command::Copy(options) => carry::copy(session, options).await,
         Command::Save(options) => carry::save(session, options).await,
@@ -88,7 +84,7 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Tag(options) => tag::run(session, options).await,
         Command::Sign(options) => sign::run(session, options).await,
         Command::Attest(options) => sign::attest(session, options).await,
-        Command::Keygen(options) => sign::keygen(session, options).await,
+        Command::Keygen(options) => keygen::run(session, options).await,
         Command::Verify(options) => verify::run(session, options).await,
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,

@@ -9,7 +9,6 @@ use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
-use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
 use crate::plan::{Base, ImagePlan, Plan};
@@ -26,10 +25,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// A plan whose inputs were looked at: everything is in place, nothing is packed.
 pub struct Prepared {
-    /// What the manifest says.
-    pub manifest: Arc<Manifest>,
-    /// The sources of all items.
-    pub found: Arc<Vec<Vec<Found>>>,
     /// What is to be made.
     pub plan: Arc<Plan>,
     /// What each image stands on.
@@ -46,8 +41,6 @@ pub struct Made {
     pub artifact: Artifact,
     /// Where its bytes are.
     pub blobs: Blobs,
-    /// What each image stands on.
-    pub bases: Vec<Arc<source::Base>>,
     /// Its names.
     pub target: Target,
     /// What each image was asked for, in the order of the plan.
@@ -60,11 +53,6 @@ pub struct Made {
 
 /// Reads the manifest and looks at all inputs; every mistake comes at once.
 pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<Prepared> {
-    prepare_at(session, only, None).await
-}
-
-/// The same for an image whose time is known already.
-pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created: Option<i64>) -> Result<Prepared> {
     let ctx = &session.ctx;
     let (file, sets, task) = (session.options.file.clone(), session.options.set.clone(), ctx.clone());
     let only = only.cloned();
@@ -73,9 +61,6 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));
         if let Some(only) = &only {
             choose(&mut manifest, only)?;
-        }
-        if let Some(created) = created {
-            manifest.created = Created::At(created);
         }
         let found = layer::gather(&task, &manifest, &mut report)?;
         layer::check_links(&task, &manifest, &found, &mut report)?;
@@ -106,14 +91,12 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         report.join(own);
     }
     let report = report.pass()?;
-    if created.is_none() {
-        plan.notes.iter().for_each(|note| ctx.note(note.clone()));
-    }
-    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
+    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    Ok(Prepared { plan, bases, placed, report })
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
-pub async fn aside<T: Send + 'static>(ctx: &Ctx, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn aside<T: Send + 'static>(ctx: &Ctx, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let mut task = tokio::task::spawn_blocking(work);
     loop {
         tokio::select! {
@@ -250,7 +233,7 @@ async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) ->
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, placed, report, .. } = prepared;
+    let Prepared { plan, bases, placed, report } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
@@ -260,5 +243,5 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, platforms, modes, report })
+    Ok(Made { artifact, blobs, target, platforms, modes, report })
 }

@@ -16,7 +16,6 @@ use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
 use crate::store::Store;
-use crate::trust::provenance::Builder;
 use crate::trust::root::RootOptions;
 
 /// One run of the program.
@@ -84,22 +83,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Who builds here, as the CI job says.
-pub fn builder() -> Builder {
-    Builder::of(&|name| variable(name)?.into_string().ok())
-}
-
 /// What the manifest may ask of the world, with these `--set`.
 pub fn outside(sets: &[(String, String)]) -> Outside<'_> {
     Outside { sets, env: &variable }
 }
 
-/// The password of a private key (`COSIGN_PASSWORD`); set but empty counts.
-pub fn password() -> Option<String> {
-    std::env::var("COSIGN_PASSWORD").ok()
-}
-
-fn variable(name: &str) -> Option<OsString> {
+/// A variable of the environment.
+pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 

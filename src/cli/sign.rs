@@ -1,202 +1,246 @@
-//! Stage 10: `stillframe sign`, `stillframe attest` and `stillframe keygen`.
+//! Stage 10: `stillframe sign` and `stillframe attest`: who signs, from options and the manifest, and what.
 
-use std::collections::BTreeMap;
+use std::io::{self, BufRead};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::args::{Attest, Keygen, Sign, With};
+use super::args::{Attest, Sign, Signing};
 use super::prompt;
-use super::session::{Session, outside, password};
-use super::tag::find;
+use super::session::{Session, outside, variable};
 use crate::error::{Error, Report, Result};
-use crate::event::Event;
-use crate::manifest::{self, Method};
+use crate::manifest::{self, Form, KeyRef, Method};
 use crate::oci::json::canonical;
-use crate::oci::{Descriptor, Reference, Repository};
+use crate::oci::{Descriptor, Digest, Reference, Repository};
 use crate::ship;
 use crate::source::{self, Place};
 use crate::trust::keys::{self, Key};
 use crate::trust::predicate::predicate_type;
-use crate::trust::sign::{self, Format, Object, Signed};
+use crate::trust::root::{self, RootOptions};
+use crate::trust::sign::{Ask, Signed, Signer, Source, attest_image, sign_image};
 
-/// Something in a registry that is to be signed.
-struct Image {
+/// Largest predicate in bytes.
+const MOST_PREDICATE: u64 = 32 << 20;
+/// Largest receipt in bytes.
+const MOST_RECEIPT: u64 = 16 << 20;
+/// What a person agrees to who signs in.
+const CONSENT: &str = "The signature, and with it the name or mail address that you sign in with, goes to a public log and stays there for ever.";
+
+/// An image that is there, by digest.
+struct Target {
     repository: Repository,
-    descriptor: Descriptor,
+    root: Descriptor,
+    /// Everything that it consists of, the root last.
+    all: Vec<Descriptor>,
 }
 
-/// Signs an image by its digest, and with it every image of an index.
+/// Signs images by their digests.
 pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
-    let (key, format) = signer(session, &options.with).await?;
     let references = match (&options.reference, &options.from) {
-        (Some(place), _) => vec![in_registry(place)?.clone()],
-        (None, Some(receipt)) => named(receipt)?,
-        (None, None) => return Err(Error::usage("nothing says what is to be signed")),
+        (Some(place), None) => vec![registry(place)?],
+        (None, Some(path)) => receipt(path)?,
+        _ => {
+            return Err(
+                Error::usage("nothing says what to sign").hint("name an image, or a receipt with `--from FILE`")
+            );
+        }
     };
-    let mut signed = Vec::new();
-    let mut lines = String::new();
+    let (signer, form) = signer(session, &options.signing, wanted(session, &options.signing)?).await?;
+    let annotations = options.annotation.iter().cloned().collect();
+    let mut lines = Vec::new();
     for reference in &references {
-        let images = images(session, reference, !options.no_recursive).await?;
-        for image in &images {
-            let annotations = options.with.annotations();
-            let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
-            let done = sign::sign(&session.ctx, &key, object, format).await;
-            let done = done.map_err(|error| error.context(image.doing("signing")))?;
-            signed.extend(told(session, image, done));
+        let target = find(session, reference).await?;
+        let images = if options.no_recursive { vec![target.root.clone()] } else { target.all.clone() };
+        let mut signed = Vec::new();
+        for (at, image) in images.iter().enumerate() {
+            session.cancel.check()?;
+            let one = sign_image(&session.ctx, &signer, &target.repository, image, form, &annotations).await;
+            let left = images.len() - at;
+            let one = one.map_err(|error| match left {
+                1 => error,
+                _ => error.hint(format!(
+                    "{left} of the {} images of {} are left to sign",
+                    images.len(),
+                    target.root.digest
+                )),
+            })?;
+            signed.push(one);
         }
-        if let Some(root) = images.last() {
-            lines += &format!("{}@{}\n", root.repository, root.descriptor.digest);
-        }
+        lines.push((target, signed));
     }
-    finish(session, &options.with, &signed, &lines)
+    finish(session, options.receipt.as_deref(), &lines)
 }
 
-/// Attests a document of an image.
+/// Attests something of an image.
 pub async fn attest(session: &Session<'_>, options: &Attest) -> Result<u8> {
     let kind = predicate_type(&options.kind)?;
-    let predicate = sign::predicate(&options.predicate)?;
-    let (key, format) = signer(session, &options.with).await?;
-    let images = images(session, in_registry(&options.reference)?, false).await?;
-    let annotations = options.with.annotations();
-    let mut signed = Vec::new();
-    let mut lines = String::new();
-    for image in &images {
-        let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
-        let done = sign::attest(&session.ctx, &key, object, &kind, &predicate, format).await;
-        signed.extend(told(session, image, done.map_err(|error| error.context(image.doing("attesting")))?));
-        lines += &format!("{}@{}\n", image.repository, image.descriptor.digest);
-    }
-    finish(session, &options.with, &signed, &lines)
+    let text = root::read_up_to(&options.predicate, MOST_PREDICATE)?;
+    let predicate: Value = serde_json::from_str(&text)
+        .map_err(|cause| Error::usage(format!("`{}` is not JSON", options.predicate.display())).because(cause))?;
+    let reference = registry(&options.reference)?;
+    let (signer, form) = signer(session, &options.signing, wanted(session, &options.signing)?).await?;
+    let target = find(session, &reference).await?;
+    let signed = attest_image(&session.ctx, &signer, &target.repository, &target.root, form, &kind, &predicate).await?;
+    finish(session, options.receipt.as_deref(), &[(target, vec![signed])])
 }
 
-/// Makes a key pair.
-pub async fn keygen(session: &Session<'_>, options: &Keygen) -> Result<u8> {
-    let secret = match password() {
-        Some(secret) => secret,
-        None if prompt::possible() => {
-            let first = prompt::ask(session, "password for the private key (empty: none): ", true).await?;
-            if first != prompt::ask(session, "once more: ", true).await? {
-                return Err(Error::usage("the passwords are not the same; nothing was written"));
-            }
-            first
-        }
-        None => prompt::stdin_line().await?,
+fn finish(session: &Session<'_>, receipt: Option<&Path>, lines: &[(Target, Vec<Signed>)]) -> Result<u8> {
+    let reference = |target: &Target| format!("{}@{}", target.repository, target.root.digest);
+    let image = |(target, signed): &(Target, Vec<Signed>)| {
+        json!({
+            "name": target.repository.to_string(),
+            "digest": target.root.digest,
+            "signed": signed.iter().map(Signed::to_json).collect::<Vec<_>>(),
+        })
     };
-    let (private, public) = keys::write(&options.output_prefix, &keys::generate(secret.as_bytes())?)?;
+    let references: Vec<String> = lines.iter().map(|(target, _)| reference(target)).collect();
+    let told = json!({ "references": references, "images": lines.iter().map(image).collect::<Vec<_>>() });
+    if let Some(path) = receipt {
+        ship::receipt(path, &canonical(&told))?;
+    }
     if session.terminal.json() {
-        session.terminal.document(json!({ "private": private, "public": public }), &Report::default())?;
+        session.terminal.document(told, &Report::default())?;
     } else {
-        session.terminal.result(&format!("{}\n{}\n", private.display(), public.display()))?;
+        session.terminal.result(&references.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     }
     Ok(0)
 }
 
-impl With {
-    fn annotations(&self) -> BTreeMap<String, String> {
-        self.annotation.iter().cloned().collect()
+fn registry(place: &Place) -> Result<Reference> {
+    match place {
+        Place::Registry(reference) => Ok(reference.clone()),
+        other => Err(Error::usage(format!("`{other}` is in no registry, and signatures stand beside an image there"))
+            .hint("copy the image to a registry first, with `stillframe copy`")),
     }
 }
 
-impl Image {
-    fn doing(&self, what: &str) -> String {
-        format!("{what} `{}@{}`", self.repository, self.descriptor.digest)
+/// What a receipt of `push`, `copy`, `tag` or `sign` names, by digest.
+fn receipt(path: &Path) -> Result<Vec<Reference>> {
+    let text = root::read_up_to(path, MOST_RECEIPT)?;
+    let wrong = || {
+        Error::usage(format!("`{}` is not a receipt that names images by digest", path.display()))
+            .hint("`--receipt FILE` of `push`, `copy` and `tag` writes one")
+    };
+    let value: Value = serde_json::from_str(&text).map_err(|cause| wrong().because(cause))?;
+    let named: Vec<&str> = match (&value["references"], &value["reference"]) {
+        (Value::Array(all), _) => all.iter().filter_map(Value::as_str).collect(),
+        (_, Value::String(one)) => vec![one.as_str()],
+        _ => Vec::new(),
+    };
+    let named: Vec<Reference> = named.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+    match !named.is_empty() && named.iter().all(|reference| reference.digest.is_some()) {
+        true => Ok(named),
+        false => Err(wrong()),
     }
 }
 
-/// The key and the format: as the options say, else as the manifest says.
-async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
-    let manifest = match with.key {
+/// Resolves a reference once, to a digest; says which, where it was a tag.
+async fn find(session: &Session<'_>, reference: &Reference) -> Result<Target> {
+    let digest: Digest = super::tag::find(&session.ctx, reference).await?.digest;
+    if reference.digest.is_none() {
+        session.ctx.note(format!("`{reference}` is {digest}; that digest is signed, whatever the tag says later"));
+    }
+    let pinned = Reference { digest: Some(digest), ..reference.clone() };
+    let image = source::open(&session.ctx, &Place::Registry(pinned)).await?;
+    let all = image.documents.iter().map(|paper| paper.descriptor.clone()).collect();
+    Ok(Target { repository: reference.repository.clone(), root: image.root.clone(), all })
+}
+
+/// Who signs: what the options say, else what the manifest says.
+pub(super) fn wanted(session: &Session<'_>, options: &Signing) -> Result<manifest::Sign> {
+    let here = std::path::absolute(".").map_err(|cause| Error::io("finding the working directory", cause))?;
+    let method = match (&options.key, options.keyless) {
+        (Some(text), _) => Some(Method::Key(KeyRef::read(text, &here)?)),
+        (None, true) => Some(Method::Keyless),
+        (None, false) => None,
+    };
+    let declared = match &method {
         Some(_) => None,
-        None => signing(session)?,
+        None => declared(session).map_err(|error| {
+            error.hint("say who signs: `--key cosign.key`, `--keyless`, or `[sign]` in the manifest")
+        })?,
     };
-    let reference = match (&with.key, manifest.as_ref().map(|signing| &signing.method)) {
-        (Some(key), _) | (None, Some(Method::Key(key))) => key.clone(),
-        (None, Some(Method::Keyless)) => {
-            return Err(Error::usage("`[sign]` says `method = \"keyless\"`, which this version cannot do yet")
-                .hint("sign with a key: `--key cosign.key`; `stillframe keygen` makes one"));
+    let mut sign = match (method, declared) {
+        (Some(method), _) => {
+            manifest::Sign { method, form: None, log: false, signing_config: None, trusted_root: None }
         }
+        (None, Some(sign)) => sign,
         (None, None) => {
-            return Err(Error::usage("nothing says with what to sign")
-                .hint("write `--key cosign.key` (`stillframe keygen` makes one), or `[sign]` into the manifest"));
+            return Err(Error::usage("nothing says who signs: the manifest has no `[sign]`")
+                .hint("write `--key cosign.key` or `--keyless`, or add `[sign]` to the manifest"));
         }
     };
-    let text = keys::text(&reference)?;
-    let secret = match password() {
-        Some(secret) => secret,
-        None if prompt::possible() => {
-            prompt::ask(session, &format!("password of the private key `{reference}`: "), true).await?
-        }
-        None => prompt::stdin_line().await?,
-    };
-    let format = with.format.or(manifest.map(|signing| signing.format)).unwrap_or(Format::Both);
-    Ok((Key::read(&text, secret.as_bytes(), &reference)?, format))
+    sign.form = options.signature_format.or(sign.form);
+    sign.log |= options.log;
+    sign.signing_config = options.signing_config.clone().or(sign.signing_config);
+    sign.trusted_root = options.trusted_root.clone().or(sign.trusted_root);
+    Ok(sign)
 }
 
-/// What the manifest says of signing, if there is one.
-fn signing(session: &Session<'_>) -> Result<Option<manifest::Signing>> {
-    let Ok(location) = manifest::locate::locate(&session.options.file) else { return Ok(None) };
+fn declared(session: &Session<'_>) -> Result<Option<manifest::Sign>> {
+    let location = manifest::locate::locate(&session.options.file)?;
     let manifest::Read { manifest, report } = manifest::read(&location, &outside(&session.options.set));
     report.pass()?;
     Ok(manifest.sign)
 }
 
-fn in_registry(place: &Place) -> Result<&Reference> {
-    match place {
-        Place::Registry(reference) => Ok(reference),
-        other => Err(Error::usage(format!("`{other}` is in no registry, and signatures are kept there"))
-            .hint("push it first; `stillframe copy` takes any image to a registry")),
-    }
-}
-
-/// What a receipt names, by digest.
-fn named(receipt: &Path) -> Result<Vec<Reference>> {
-    let wrong = || Error::usage(format!("`{}` is not a receipt of a push", receipt.display()));
-    let document = sign::predicate(receipt)?;
-    let references = document["references"].as_array().filter(|list| !list.is_empty()).ok_or_else(wrong)?;
-    let read = |one: &Value| {
-        let reference: Reference = one.as_str().ok_or_else(wrong)?.parse()?;
-        match reference.digest {
-            Some(_) => Ok(reference),
-            None => Err(wrong()),
+/// Somebody who signs as it is wanted, and in which form.
+pub(super) async fn signer(session: &Session<'_>, options: &Signing, wanted: manifest::Sign) -> Result<(Signer, Form)> {
+    let roots = RootOptions {
+        signing: wanted.signing_config.clone(),
+        services: true,
+        ..session.roots(wanted.trusted_root.as_deref())
+    };
+    let signer = match &wanted.method {
+        Method::Key(reference) => {
+            let key = key(session, reference).await?;
+            match wanted.log || wanted.signing_config.is_some() {
+                true => Signer::logged(key, root::load(&session.ctx, &roots).await?)?,
+                false => Signer::key(key),
+            }
+        }
+        Method::Keyless => {
+            let source = Source::new(options.identity_token.as_deref(), &variable, ask(session, options.yes));
+            Signer::keyless(source, root::load(&session.ctx, &roots).await?)?
         }
     };
-    references.iter().map(read).collect()
-}
-
-/// What a reference leads to now, children before their index. It is resolved once; what is signed is the digest.
-async fn images(session: &Session<'_>, reference: &Reference, all: bool) -> Result<Vec<Image>> {
-    let digest = find(&session.ctx, reference).await?.digest;
-    let pinned = Reference { digest: Some(digest), ..reference.clone() };
-    let opened = source::open(&session.ctx, &Place::Registry(pinned)).await?;
-    let image = |descriptor: &Descriptor| Image {
-        repository: reference.repository.clone(),
-        descriptor: Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size),
-    };
-    let every = opened.documents.iter().map(|paper| image(&paper.descriptor));
-    Ok(every.filter(|image| all || image.descriptor.digest == digest).collect())
-}
-
-fn told(session: &Session<'_>, image: &Image, done: Vec<Signed>) -> Vec<Value> {
-    let tell = |one: Signed| {
-        let (digest, format, how) = (&one.subject, one.format, one.how);
-        session.ctx.say(Event::Detail { text: format!("{}@{digest}: {format}: {how}", image.repository) });
-        let mut value = one.to_json();
-        value["name"] = json!(image.repository.to_string());
-        value
-    };
-    done.into_iter().map(tell).collect()
-}
-
-fn finish(session: &Session<'_>, with: &With, signed: &[Value], lines: &str) -> Result<u8> {
-    let references: Vec<&str> = lines.lines().collect();
-    let document = json!({ "references": references, "signed": signed });
-    if let Some(path) = &with.receipt {
-        ship::receipt(path, &canonical(&document))?;
+    let form = signer.form(wanted.form)?;
+    if wanted.form.is_none() && form == Form::Bundle {
+        session
+            .ctx
+            .note("only bundles are written: legacy signatures need a log of the first generation, and there is none");
     }
-    match session.terminal.json() {
-        true => session.terminal.document(document, &Report::default())?,
-        false => session.terminal.result(lines)?,
+    Ok((signer, form))
+}
+
+/// Opens a key; its password comes from the environment, a terminal or stdin.
+async fn key(session: &Session<'_>, reference: &KeyRef) -> Result<Key> {
+    let ask = async |what: &str| match prompt::possible() {
+        true => prompt::ask(session, &format!("{what}: "), true).await,
+        false => prompt::stdin_line().await,
+    };
+    Key::open(reference, &keys::Outside { variable: &variable, search: None }, ask).await
+}
+
+/// The way to ask a person to sign in, where there is a terminal.
+fn ask(session: &Session<'_>, agreed: bool) -> Option<Ask> {
+    if !prompt::possible() {
+        return None;
     }
-    Ok(0)
+    let terminal = session.terminal.clone();
+    Some(Arc::new(move |url: &str| {
+        let line = || {
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line).map(|_| line)
+        };
+        if !agreed {
+            terminal.ask(&format!("{CONSENT}\nGo on? [y/N] "));
+            if !["y", "yes"].contains(&line()?.trim().to_lowercase().as_str()) {
+                return Err(io::Error::other("it was not agreed to"));
+            }
+        }
+        terminal.ask(&format!("sign in here, with any browser:\n\n  {url}\n\nthe code that is shown there: "));
+        line()
+    }))
 }

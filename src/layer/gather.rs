@@ -18,7 +18,6 @@ use crate::error::{Error, Finding, Place, Report, Result, printable};
 use crate::manifest::grammar::nearest;
 use crate::manifest::words::unexpanded;
 use crate::manifest::{Copy, Item, Manifest, Source, Template, What};
-use crate::oci::Digest;
 
 mod walk;
 
@@ -34,8 +33,8 @@ pub enum Found {
     Nothing,
     /// A file.
     File { path: Arc<Path>, seen: Seen },
-    /// A rendered file, and the digest of the file that it was rendered from.
-    Text(Arc<[u8]>, Digest),
+    /// A rendered file.
+    Text(Arc<[u8]>),
     /// A directory's contents: sorted by path.
     Tree { root: Arc<Path>, entries: Arc<Vec<(Arc<str>, Kind)>> },
 }
@@ -233,7 +232,7 @@ impl Gather<'_> {
             }
         };
         match template.scope.render(&text) {
-            Ok(rendered) => Ok(Found::Text(Arc::from(rendered.into_bytes()), Digest::of(text.as_bytes()))),
+            Ok(text) => Ok(Found::Text(Arc::from(text.into_bytes()))),
             Err(failure) => {
                 let line = failure.range.map_or(1, |range| text[..range.start].matches('\n').count() + 1);
                 let message = format!("`{written}` line {line}: {}", failure.message);

@@ -8,7 +8,6 @@ pub mod gather;
 #[cfg(test)]
 mod golden;
 mod ignore;
-mod inputs;
 pub mod make;
 pub mod pack;
 mod pipe;
@@ -21,7 +20,6 @@ pub mod tree;
 
 pub use elf::check_links;
 pub use gather::{Found, gather};
-pub use inputs::{Input, inputs};
 pub use make::{Made, make_all};
 pub use pack::{PackError, Packed, pack};
 pub use place::{Placed, place};

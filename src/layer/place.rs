@@ -155,7 +155,7 @@ impl Place<'_> {
                     self.put(at, &dest, entry(body, mode));
                 }
             }
-            (What::Inline(bytes), _) | (What::Template(_), Found::Text(bytes, _)) => {
+            (What::Inline(bytes), _) | (What::Template(_), Found::Text(bytes)) => {
                 let name = match &item.what {
                     What::Template(template) => template.source.path.file_name(),
                     _ => None,

@@ -102,6 +102,7 @@ pub static MANIFEST: Table = Table {
         key("vars", Kind::Named(&VAR), "Values from outside, each declared; a missing one is an error."),
         required("image", Kind::Table(&IMAGE), "The image itself."),
         key("base", Kind::Table(&BASE), "What is asked of the base."),
+        key("sign", Kind::Table(&SIGN), "Who signs the image, and in which form."),
         key("env", Kind::Env, "Environment variables, joined with the base's by name."),
         key("labels", Kind::Map { levels: &[] }, "Labels of the config, joined with the base's by key."),
         key(
@@ -116,8 +117,6 @@ pub static MANIFEST: Table = Table {
         key("user", Kind::Tables(&USER), "A user, added to /etc/passwd."),
         key("group", Kind::Tables(&GROUP), "A group, added to /etc/group."),
         key("remove", Kind::Tables(&REMOVE), "A path of the base that is hidden."),
-        key("sign", Kind::Table(&SIGN), "How the image is signed."),
-        key("attest", Kind::Table(&ATTEST), "What is said of a released image, beside its signature."),
     ],
 };
 
@@ -190,23 +189,22 @@ static VERIFY: Table = Table {
 
 static SIGN: Table = Table {
     name: "sign",
-    about: "How the image is signed.",
+    about: "Who signs the image, and in which form.",
     keys: &[
-        required(
-            "method",
-            Kind::OneOf(&["key", "keyless"]),
-            "\"key\", or \"keyless\" for the identity of a CI job or person.",
-        ),
+        required("method", Kind::OneOf(&["key", "keyless"]), "With a key, or with a certificate for who we are."),
         key(
             "key",
             Kind::Text,
-            "The private key: a file relative to this one, or a variable as in \"env://COSIGN_PRIVATE_KEY\".",
+            "The file of the key, relative to this file, `env://NAME`, `signer://NAME/KEY` or `pkcs11:…`.",
         ),
         key(
             "format",
             Kind::OneOf(&["bundle", "legacy", "both"]),
-            "What is written beside the image. Default \"both\".",
+            "Bundles, cosign's legacy tags, or both. Default: both, where the services allow it.",
         ),
+        key("log", Kind::Bool, "Whether a key's signature goes into a transparency log. Default false."),
+        key("signing-config", Kind::Text, "The file of a signing config of sigstore: which services sign."),
+        key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
     ],
 };
 
@@ -279,15 +277,6 @@ static GROUP: Table = Table {
 };
 
 static REMOVE: Table = Table { name: "remove", about: "A path of the base that is hidden.", keys: &[DEST] };
-
-static ATTEST: Table = Table {
-    name: "attest",
-    about: "What is said of a released image, beside its signature.",
-    keys: &[
-        key("sbom", Kind::List { some: false }, "Bills of materials: \"spdx\", \"cyclonedx\" or both. Default none."),
-        key("provenance", Kind::Bool, "How it was made, as SLSA provenance. Default false."),
-    ],
-};
 
 impl Table {
     /// The key of this name.

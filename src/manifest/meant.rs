@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use super::base::Base;
 use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
-use crate::error::{Error, Place, Result, Text, printable};
+use crate::error::{Place, Text};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Reference, Repository};
 
@@ -33,99 +32,10 @@ pub struct Manifest {
     pub images: Vec<Image>,
     /// Who must have signed the base.
     pub verify: Option<Vouched>,
-    /// How the image is signed.
-    pub sign: Option<Signing>,
-    /// What is said of a released image.
-    pub attest: Attest,
+    /// Who signs what is released.
+    pub sign: Option<Sign>,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
-}
-
-/// What `[sign]` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signing {
-    /// With what.
-    pub method: Method,
-    /// What is written beside the image.
-    pub format: SignatureFormat,
-    /// Where that is said.
-    pub place: Place,
-}
-
-/// With what an image is signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// The private key in this file (absolute) or variable (`env://NAME`).
-    Key(String),
-    /// The identity of a CI job or a person.
-    Keyless,
-}
-
-/// How signatures are kept in a registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureFormat {
-    /// Bundles of sigstore, as referrers.
-    Bundle,
-    /// Layers under a tag of cosign's.
-    Legacy,
-    /// Both of them, for verifiers that know only one.
-    Both,
-}
-
-impl SignatureFormat {
-    /// Whether bundles are written.
-    pub fn bundle(self) -> bool {
-        self != SignatureFormat::Legacy
-    }
-
-    /// Whether legacy layers are written.
-    pub fn legacy(self) -> bool {
-        self != SignatureFormat::Bundle
-    }
-}
-
-impl FromStr for SignatureFormat {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<SignatureFormat> {
-        match text {
-            "bundle" => Ok(SignatureFormat::Bundle),
-            "legacy" => Ok(SignatureFormat::Legacy),
-            "both" => Ok(SignatureFormat::Both),
-            _ => Err(Error::usage("it must be `bundle`, `legacy` or `both`")),
-        }
-    }
-}
-
-/// What is said of a released image, beside its signature.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attest {
-    /// Bills of materials, each once, in the order of the manifest.
-    pub sbom: Vec<Bill>,
-    /// Whether it is said how the image was made.
-    pub provenance: bool,
-}
-
-/// A standard for bills of materials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Bill {
-    /// SPDX 2.3 as JSON.
-    Spdx,
-    /// CycloneDX 1.6 as JSON.
-    CycloneDx,
-}
-
-impl Bill {
-    /// All that are known.
-    pub const ALL: [Bill; 2] = [Bill::Spdx, Bill::CycloneDx];
-
-    /// The word for it in the manifest and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Bill::Spdx => "spdx",
-            Bill::CycloneDx => "cyclonedx",
-        }
-    }
 }
 
 /// What `[base.verify]` asks of the base.
@@ -155,15 +65,57 @@ pub enum Voucher {
     },
 }
 
-impl FromStr for Bill {
-    type Err = Error;
+/// What `[sign]` says.
+#[derive(Clone, Debug)]
+pub struct Sign {
+    /// Who signs.
+    pub method: Method,
+    /// In which form; by itself, every form that the services allow.
+    pub form: Option<Form>,
+    /// Whether a key's signature goes into a transparency log; that of an identity always does.
+    pub log: bool,
+    /// Which services sign, absolute.
+    pub signing_config: Option<PathBuf>,
+    /// The trusted root that counts, absolute.
+    pub trusted_root: Option<PathBuf>,
+}
 
-    fn from_str(text: &str) -> Result<Bill> {
-        let known = Bill::ALL.into_iter().find(|bill| bill.name() == text);
-        known.ok_or_else(|| {
-            Error::usage(format!("`{}` is no kind of SBOM", printable(text))).hint("known are `spdx` and `cyclonedx`")
-        })
-    }
+/// Who signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The holder of a key.
+    Key(KeyRef),
+    /// Whoever the surroundings say we are, certified for some minutes.
+    Keyless,
+}
+
+/// Where a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRef {
+    /// In this file, absolute.
+    File(PathBuf),
+    /// In this variable of the environment.
+    Variable(String),
+    /// With a program that signs for us.
+    Signer {
+        /// The last part of the program's name.
+        name: String,
+        /// What it knows the key by.
+        key: String,
+    },
+    /// In a token, named by a URI (RFC 7512).
+    Pkcs11(String),
+}
+
+/// The form of signatures in a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A sigstore bundle that refers to the image.
+    Bundle,
+    /// A layer under cosign's tags.
+    Legacy,
+    /// Both, beside each other.
+    Both,
 }
 
 /// Annotations by level.

@@ -23,8 +23,8 @@ pub use base::{Base, Local};
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method, Owner,
-    SignatureFormat, Signing, Source, Template, Vouched, Voucher, What, Who,
+    Account, Annotations, Config, Copy, Edit, EnvEdit, Form, Image, Item, KeyRef, Link, Manifest, Method, Owner, Sign,
+    Source, Template, Vouched, Voucher, What, Who,
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Scope, Values};

@@ -11,7 +11,7 @@ use super::config;
 use super::grammar::nearest;
 use super::items;
 use super::locate::Location;
-use super::meant::{Annotations, Attest, Bill, Image, Manifest};
+use super::meant::{Annotations, Image, Manifest};
 use super::sign;
 use super::values::{self, Created, Outside, Scope, Values};
 use super::vouch;
@@ -39,7 +39,6 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let created = meaning.created(&written.image, outside);
     let names = meaning.names(&written.image);
     let annotations = meaning.annotations(&written);
-    let attest = meaning.attest(&written.attest);
     let context = meaning.context(&written.image, &location.around);
     let platforms = meaning.platforms(&written.image);
     let images: Vec<Image> = platforms.into_iter().map(|platform| meaning.image(&written, platform)).collect();
@@ -57,7 +56,6 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         images,
         verify,
         sign,
-        attest,
         unpinned: meaning.unpinned,
     };
     Read { manifest, report: meaning.report }
@@ -189,20 +187,6 @@ impl Meaning {
             map.insert(key.value.clone(), text);
         }
         annotations
-    }
-
-    fn attest(&mut self, view: &View) -> Attest {
-        let mut sbom: Vec<Bill> = Vec::new();
-        for spot in view.list("sbom").map(|list| list.value.clone()).unwrap_or_default() {
-            match self.parsed(&spot, "value", str::parse) {
-                Some(bill) if sbom.contains(&bill) => {
-                    let message = format!("`{}` stands in the list twice", bill.name());
-                    self.report.add(Finding::error("conflict", message).at(&spot.place, ""));
-                }
-                bill => sbom.extend(bill),
-            }
-        }
-        Attest { sbom, provenance: view.is("provenance") }
     }
 
     fn context(&mut self, image: &View, around: &Path) -> PathBuf {

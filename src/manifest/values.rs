@@ -15,7 +15,6 @@ use super::written::{Spot, Var};
 use crate::error::{Error, Finding, Report, Result, printable};
 use crate::oci::Platform;
 
-mod bound;
 mod git;
 
 pub use git::{Change, Git};
@@ -185,7 +184,7 @@ pub fn rfc3339(seconds: i64) -> String {
 }
 
 /// Seconds since 1970 of an RFC 3339 time from 1970 to 9999; fractions are refused.
-pub fn parse_time(text: &str) -> Option<i64> {
+pub(super) fn parse_time(text: &str) -> Option<i64> {
     let time: jiff::Timestamp = text.parse().ok()?;
     let seconds = time.as_second();
     (time.subsec_nanosecond() == 0 && (0..=LAST).contains(&seconds)).then_some(seconds)
@@ -221,11 +220,6 @@ impl Scope {
     pub fn render(&self, template: &str) -> Result<String, Failure> {
         if !template.contains("{{") && !template.contains("{%") && !template.contains("{#") {
             return Ok(template.to_string());
-        }
-        if let Some((range, why)) = bound::excess(template) {
-            let help =
-                Some("compute less in it: give the value with `--set`, or take a file without a template".into());
-            return Err(Failure { message: format!("the template is refused: {why}"), range: Some(range), help });
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);

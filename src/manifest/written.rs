@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::grammar;
@@ -27,8 +28,6 @@ pub struct Written {
     pub verify: Option<View>,
     /// `[sign]`.
     pub sign: Option<View>,
-    /// `[attest]`.
-    pub attest: View,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -158,11 +157,15 @@ pub fn place_of(text: &Arc<Text>, span: std::ops::Range<usize>) -> Place {
 /// Takes the whole tree apart.
 pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     let table = |name: &str| root.get(name).and_then(|value| value.get_ref().as_table());
-    let shown = |value: &toml::Spanned<DeValue<'_>>| {
-        Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))
+    let start = place_of(text, 0..0);
+    let image = match root.get("image") {
+        Some(value) if value.get_ref().is_table() => {
+            View::of(text, place_of(text, value.span()), value.get_ref().as_table().unwrap_or(root))
+        }
+        _ => View::of(text, start, &DeTable::default()),
     };
-    let whole = |name: &str| root.get(name).and_then(shown);
-    let view = |name: &str| whole(name).unwrap_or_else(|| View::of(text, place_of(text, 0..0), &DeTable::default()));
+    let view =
+        |value: &Spanned<DeValue<'_>>| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?));
     let vars = table("vars").into_iter().flat_map(DeTable::iter).filter_map(|(key, value)| {
         let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
         let view = View::of(text, name.place.clone(), value.get_ref().as_table()?);
@@ -170,10 +173,9 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     });
     Written {
         vars: vars.collect(),
-        image: view("image"),
-        verify: table("base").and_then(|base| base.get("verify")).and_then(shown),
-        sign: whole("sign"),
-        attest: view("attest"),
+        image,
+        verify: table("base").and_then(|base| base.get("verify")).and_then(view),
+        sign: root.get("sign").and_then(view),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),

@@ -8,9 +8,9 @@
 //! challenge, scope, auth   from a 401 to a token
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
-//! manifests, blobs, upload, mount, tags, referrers   the API
+//! manifests, blobs, upload, mount, tags, referrers   the API    edit  a tag with several writers
+//! program    helpers and signers that are run
 //! probe      what a registry can do, for `doctor` and `login`
-//! fuzzing    doors to the readers of a server's words
 //! ```
 
 mod auth;
@@ -18,13 +18,14 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
+mod edit;
 mod failure;
-pub(crate) mod fuzzing;
 mod hosts;
 mod manifests;
 mod mount;
 mod origin;
 mod probe;
+pub mod program;
 mod referrers;
 mod retry;
 mod scope;
@@ -35,6 +36,7 @@ mod upload;
 mod wire;
 
 pub use body::Body;
+pub use edit::Edit;
 pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
 pub use probe::{Ability, Can, Grant, Ping, Way};

@@ -2,7 +2,6 @@
 //! the list out. The referrers API, and where a registry lacks it the tag scheme (distribution spec, "Referrers tag schema").
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
@@ -11,16 +10,12 @@ use serde_json::Value;
 use super::Client;
 use super::hosts::Endpoint;
 use super::manifests::{Fetched, PushedManifest, Which};
-use super::retry::unless_cancelled;
 use super::tags::{MOST_BYTES, Pages};
 use super::wire::Reply;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::oci::document::MOST_ENTRIES;
 use crate::oci::{Descriptor, Digest, Document, Index, Repository, Tag, json, media};
-
-/// How often a list under a tag is written again because somebody else wrote it at the same time.
-const MOST_ROUNDS: u32 = 10;
 
 /// How a referrer came into its subject's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +73,7 @@ impl Client {
     /// The list under the fallback tag, if there is one.
     async fn referrers_tag(&self, endpoint: &Endpoint, subject: &Digest) -> Result<Option<Index>> {
         let tag = fallback_tag(subject)?;
-        let Some(Fetched { bytes, media_type, digest }) = self.manifest_at(endpoint, Which::Tag(&tag)).await? else {
-            return Ok(None);
-        };
-        // Some registries resolve this tag to the subject itself (oras-go #1396).
-        if digest == *subject {
-            return Ok(None);
-        }
-        match Document::read(&bytes, media_type.as_deref(), &format!("the list of referrers under `{tag}`"))? {
-            Document::Index(index) => Ok(Some(index)),
-            Document::Manifest(_) => {
-                Err(Error::remote(format!("the tag `{tag}` should hold a list of referrers, but holds an image")))
-            }
-        }
+        list_of(self.manifest_at(endpoint, Which::Tag(&tag)).await?, subject, &tag)
     }
 
     /// Pushes a manifest that has a `subject`, and sees to it that it is in the subject's list.
@@ -125,38 +108,21 @@ impl Client {
     }
 
     async fn list_under_tag(&self, repository: &Repository, subject: &Digest, descriptor: Descriptor) -> Result<()> {
-        let endpoint = self.writer(repository);
         let tag = fallback_tag(subject)?;
-        let settle = self.0.settings.patience.settle;
-        for round in 0..MOST_ROUNDS {
-            let there = self.referrers_tag(&endpoint, subject).await?;
-            let mut index = there.unwrap_or_else(empty);
+        let mut edit = self.edit_tag(repository, &tag);
+        loop {
+            let mut index = list_of(edit.read().await?, subject, &tag)?.unwrap_or_else(empty);
             if index.manifests.iter().any(|other| other.digest == descriptor.digest) {
                 return Ok(());
             }
             index.manifests.push(descriptor.clone());
-            let bytes = json::canonical(&index);
-            self.push_manifest(repository, Which::Tag(&tag), media::INDEX, &bytes).await?;
-            // Whoever read the list before we wrote it writes it without us within this time. Later rounds wait differently long.
-            let pause = settle + settle.mul_f64(0.3 * f64::from(round));
-            self.wait(pause).await?;
+            edit.write(media::INDEX, &json::canonical(&index)).await?;
         }
-        Err(Error::remote(format!("others kept changing the tag `{tag}` for {MOST_ROUNDS} rounds"))
-            .hint("run again when fewer are at work"))
-    }
-
-    /// Waits until whoever read a tag before we wrote it has written it without us ([`super::Patience::settle`]).
-    pub async fn settle(&self) -> Result<()> {
-        self.wait(self.0.settings.patience.settle).await
-    }
-
-    async fn wait(&self, pause: Duration) -> Result<()> {
-        unless_cancelled(&self.0.cancel, (self.0.settings.clock.pause)(pause)).await
     }
 }
 
 /// Whether an answer means that the registry does not know the API at all.
-pub(super) fn lacks_api(reply: &Reply) -> bool {
+fn lacks_api(reply: &Reply) -> bool {
     match reply.status.as_u16() {
         303 | 400 | 404 | 405 | 406 | 501 => true,
         200 => {
@@ -165,6 +131,21 @@ pub(super) fn lacks_api(reply: &Reply) -> bool {
             kind.contains("html") || start != Some(&b'{')
         }
         _ => false,
+    }
+}
+
+/// The list that was under the fallback tag.
+fn list_of(there: Option<Fetched>, subject: &Digest, tag: &Tag) -> Result<Option<Index>> {
+    let Some(Fetched { bytes, media_type, digest }) = there else { return Ok(None) };
+    // Some registries resolve this tag to the subject itself (oras-go #1396).
+    if digest == *subject {
+        return Ok(None);
+    }
+    match Document::read(&bytes, media_type.as_deref(), &format!("the list of referrers under `{tag}`"))? {
+        Document::Index(index) => Ok(Some(index)),
+        Document::Manifest(_) => {
+            Err(Error::remote(format!("the tag `{tag}` should hold a list of referrers, but holds an image")))
+        }
     }
 }
 

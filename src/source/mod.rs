@@ -7,9 +7,7 @@
 mod base;
 mod blob;
 mod choose;
-mod contents;
 mod files;
-pub(crate) mod fuzzing;
 mod image;
 mod index;
 mod list;
@@ -31,11 +29,8 @@ mod tests;
 
 pub use base::{Base, base, index_of};
 pub use blob::fetch;
-pub use contents::{Layer, gather, layer, refused, unpacked};
 pub use files::files;
 pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
 pub use index::{FileIndex, Kind, Node};
-pub use list::plain;
 pub use place::{Kept, Place, Spot};
-pub use tar::{Entry, Type};
 pub use walk::{Obstacle, Parent};

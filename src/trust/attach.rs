@@ -1,156 +1,159 @@
-//! Stage 8: how signatures are put beside an image. Bytes in; blobs, a referrer or a new layer of a legacy tag out. May ask the registry.
-//! (OCI distribution spec 1.1, "Referrers"; cosign's tags `sha256-….sig` and `.att`.)
+//! Stage 8: signatures beside images. A bundle or a legacy layer in, its place in the registry out. Asks registries. Nothing that is
+//! there gets lost: lists and tags that others change too are read, changed, written and read again.
+//!
+//! The manifest of a bundle has no `org.opencontainers.image.created`, which cosign writes: no verifier reads it, the time that
+//! counts is the log's, and without it the same bundle is the same manifest.
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::keys::Key;
-use super::sign::{BUNDLE, Object, Signed};
-use super::verify::{ENVELOPE, SIGNATURE, SIMPLE};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::oci::json::{canonical, read};
-use crate::oci::{Descriptor, Digest, Repository, Tag, media};
-use crate::registry::{PushedManifest, Which};
+use crate::oci::document::MOST_LAYERS;
+use crate::oci::json::canonical;
+use crate::oci::{Descriptor, Digest, Document, Manifest, Repository, Tag, media};
+use crate::registry::{Fetched, Which};
 
-/// The ending of the tag that holds legacy signatures.
-pub const SIGNATURES: &str = "sig";
-/// The ending of the tag that holds legacy attestations.
-pub const ATTESTATIONS: &str = "att";
-/// The annotation that holds a legacy signature.
-const SIGNATURE_KEY: &str = "dev.cosignproject.cosign/signature";
-/// The media type and the content of a config that says nothing.
-const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
-/// Most layers of a legacy tag: what verifiers read (cosign).
-const MOST_LAYERS: usize = 1000;
-/// How often a tag is written again because somebody else wrote it at the same time.
-const MOST_ROUNDS: u32 = 10;
+/// The media type and artifact type of the bundles that we write.
+pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// Annotation of a bundle's manifest: what kind of signature it holds.
+const CONTENT: &str = "dev.sigstore.bundle.content";
+/// Annotation of a bundle's manifest: what it says of the image.
+pub const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
+/// The media type of the config of a manifest that needs none.
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
-/// A layer of a legacy tag.
+/// The tags of legacy signatures and attestations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// `sha256-….sig`
+    Signature,
+    /// `sha256-….att`
+    Attestation,
+}
+
+/// One legacy signature or attestation.
 pub struct Layer {
-    media_type: &'static str,
-    bytes: Vec<u8>,
-    annotations: BTreeMap<String, String>,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// The payload or the envelope.
+    pub bytes: Vec<u8>,
+    /// The signature, and what proves whose it is.
+    pub annotations: BTreeMap<String, String>,
 }
 
-impl Layer {
-    /// The payload of a signature, signed.
-    pub fn simple(bytes: Vec<u8>, key: &Key) -> Result<Layer> {
-        let signature = STANDARD.encode(key.sign(&bytes)?);
-        let annotations = BTreeMap::from([(SIGNATURE_KEY.to_string(), signature)]);
-        Ok(Layer { media_type: SIMPLE, bytes, annotations })
-    }
-
-    /// The envelope of an attestation.
-    pub fn envelope(bytes: Vec<u8>, predicate_type: &str) -> Layer {
-        let pairs = [(SIGNATURE_KEY, ""), ("predicateType", predicate_type)];
-        let annotations = pairs.map(|(key, value)| (key.to_string(), value.to_string())).into();
-        Layer { media_type: ENVELOPE, bytes, annotations }
+impl Ending {
+    /// The tag for an image.
+    pub fn tag(self, digest: &Digest) -> Result<Tag> {
+        let ending = match self {
+            Ending::Signature => "sig",
+            Ending::Attestation => "att",
+        };
+        format!("sha256-{}.{ending}", digest.hex()).parse()
     }
 }
 
-/// Puts a bundle beside an image, as a manifest that refers to it.
-pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<()> {
-    let config = blob(ctx, object.repository, EMPTY.0, EMPTY.1).await?;
-    let layer = blob(ctx, object.repository, BUNDLE, bytes).await?;
-    let subject = Descriptor::new(&object.image.media_type, object.image.digest, object.image.size);
-    // No `created`: the log says when it was signed, and a clock of ours would say less.
+/// Puts a bundle beside its image; the digest of its manifest.
+pub async fn bundle(
+    ctx: &Ctx,
+    repository: &Repository,
+    subject: &Descriptor,
+    predicate_type: &str,
+    bundle: Vec<u8>,
+) -> Result<Digest> {
+    let (layer, config) = (Descriptor::of(BUNDLE, &bundle), Descriptor::of(EMPTY, b"{}"));
     let manifest = canonical(&json!({
         "schemaVersion": 2,
         "mediaType": media::MANIFEST,
         "artifactType": BUNDLE,
         "config": config,
         "layers": [layer],
-        "subject": subject,
-        "annotations": {
-            "dev.sigstore.bundle.content": "dsse-envelope",
-            "dev.sigstore.bundle.predicateType": predicate_type,
-        },
+        "annotations": { CONTENT: "dsse-envelope", PREDICATE: predicate_type },
+        "subject": Descriptor::new(&subject.media_type, subject.digest, subject.size),
     }));
-    ctx.registries.add_referrer(object.repository, &subject, media::MANIFEST, &manifest).await?;
-    Ok(())
+    ctx.registries.push_blob(repository, &layer, &Bytes::from(bundle), &[]).await?;
+    ctx.registries.push_blob(repository, &config, &Bytes::from_static(b"{}"), &[]).await?;
+    ctx.registries.add_referrer(repository, subject, media::MANIFEST, &manifest).await?;
+    Ok(Digest::of(&manifest))
 }
 
-/// Adds a layer under a legacy tag. What is there stays; who writes at the same time is written again.
-pub async fn legacy(ctx: &Ctx, key: &Key, object: Object<'_>, ending: &str, layer: Layer) -> Result<Signed> {
-    let tag: Tag = format!("sha256-{}.{ending}", object.image.digest.hex()).parse()?;
-    let predicate_type = layer.annotations.get("predicateType").map_or(SIGNATURE, String::as_str).to_string();
-    let entry = Descriptor {
-        annotations: layer.annotations.clone(),
-        ..blob(ctx, object.repository, layer.media_type, &layer.bytes).await?
-    };
-    let mut how = "already there";
-    for _ in 0..MOST_ROUNDS {
-        let there = layers(ctx, object.repository, &tag).await?;
-        // Found again after it was written: nobody has written over it.
-        if let Some(other) = there.iter().find(|other| same(other, &entry, key, &layer.bytes)) {
-            let subject = object.image.digest;
-            return Ok(Signed { subject, predicate_type, blob: other.digest, format: "legacy", how });
+/// Puts a layer under the legacy tag of an image, beside those that are there; the digest of the layer.
+pub async fn legacy(
+    ctx: &Ctx,
+    repository: &Repository,
+    digest: &Digest,
+    ending: Ending,
+    layer: Layer,
+) -> Result<Digest> {
+    let tag = ending.tag(digest)?;
+    let mut entry = Descriptor::of(layer.media_type, &layer.bytes);
+    entry.annotations = layer.annotations;
+    ctx.registries.push_blob(repository, &entry, &Bytes::from(layer.bytes), &[]).await?;
+    let mut edit = ctx.registries.edit_tag(repository, &tag);
+    loop {
+        let mut manifest = read(edit.read().await?, &tag)?.unwrap_or_else(fresh);
+        let same = |other: &Descriptor| other.digest == entry.digest && other.annotations == entry.annotations;
+        if manifest.layers.iter().any(same) {
+            return Ok(entry.digest);
         }
-        let mut layers = there;
-        layers.push(entry.clone());
-        if layers.len() > MOST_LAYERS {
-            return Err(Error::remote(format!(
-                "`{}:{tag}` holds {MOST_LAYERS} signatures, which is the limit",
-                object.repository
-            )));
+        if manifest.layers.len() >= MOST_LAYERS {
+            return Err(Error::remote(format!("the tag `{tag}` holds {MOST_LAYERS} signatures, which is the limit"))
+                .hint("delete the tag and sign again, or sign with `--signature-format bundle`"));
         }
-        write(ctx, object.repository, &tag, &layers).await?;
-        how = "signed";
-        ctx.registries.settle().await?;
+        manifest.layers.push(entry.clone());
+        let config = config(&manifest.layers);
+        manifest.config = Descriptor::of(&manifest.config.media_type, &config);
+        ctx.registries.push_blob(repository, &manifest.config, &Bytes::from(config), &[]).await?;
+        edit.write(&manifest.media_type, &canonical(&manifest)).await?;
     }
-    Err(Error::remote(format!("others kept changing `{}:{tag}` for {MOST_ROUNDS} rounds", object.repository))
-        .hint("run again when fewer are at work"))
 }
 
-/// Whether a layer that is there says what ours says, by the same key: ECDSA signs differently each time.
-fn same(other: &Descriptor, ours: &Descriptor, key: &Key, payload: &[u8]) -> bool {
-    let signature = other.annotations.get(SIGNATURE_KEY).and_then(|text| STANDARD.decode(text).ok());
-    other.digest == ours.digest
-        && (other.annotations == ours.annotations
-            || signature.is_some_and(|signature| key.public().signed(payload, &signature)))
+/// The layers under a legacy tag.
+pub async fn layers(ctx: &Ctx, repository: &Repository, digest: &Digest, ending: Ending) -> Result<Vec<Descriptor>> {
+    let tag = ending.tag(digest)?;
+    let there = ctx.registries.manifest(repository, Which::Tag(&tag)).await?;
+    Ok(read(there, &tag)?.map(|manifest| manifest.layers).unwrap_or_default())
 }
 
-async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descriptor]) -> Result<()> {
-    let epoch = "0001-01-01T00:00:00Z";
-    let ids: Vec<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
-    let history: Vec<Value> = layers.iter().map(|_| json!({ "created": epoch })).collect();
-    let config = canonical(&json!({
+fn read(there: Option<Fetched>, tag: &Tag) -> Result<Option<Manifest>> {
+    let Some(there) = there else { return Ok(None) };
+    match Document::read(&there.bytes, there.media_type.as_deref(), &format!("the signatures under `{tag}`"))? {
+        Document::Manifest(mut manifest) => {
+            if manifest.media_type.is_empty() {
+                manifest.media_type = there.media_type.unwrap_or_else(|| media::MANIFEST.to_string());
+            }
+            Ok(Some(manifest))
+        }
+        Document::Index(_) => Err(Error::remote(format!("the tag `{tag}` should hold signatures, but holds an index"))),
+    }
+}
+
+fn fresh() -> Manifest {
+    Manifest {
+        schema_version: 2,
+        media_type: media::MANIFEST.to_string(),
+        artifact_type: None,
+        config: Descriptor::of(media::CONFIG, b""),
+        layers: Vec::new(),
+        subject: None,
+        annotations: BTreeMap::new(),
+        rest: BTreeMap::new(),
+    }
+}
+
+/// The config that cosign writes: an image that was never made, of these layers.
+fn config(layers: &[Descriptor]) -> Vec<u8> {
+    const NEVER: &str = "0001-01-01T00:00:00Z";
+    let history: Vec<Value> = layers.iter().map(|_| json!({ "created": NEVER })).collect();
+    let layers: Vec<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
+    canonical(&json!({
         "architecture": "",
-        "created": epoch,
+        "config": {},
+        "created": NEVER,
         "history": history,
         "os": "",
-        "rootfs": { "type": "layers", "diff_ids": ids },
-        "config": {},
-    }));
-    let config = blob(ctx, repository, media::CONFIG, &config).await?;
-    let manifest = canonical(&json!({
-        "schemaVersion": 2,
-        "mediaType": media::MANIFEST,
-        "config": config,
-        "layers": layers,
-    }));
-    match ctx.registries.push_manifest(repository, Which::Tag(tag), media::MANIFEST, &manifest).await? {
-        PushedManifest::Missing(_) => Err(Error::remote(format!("`{repository}` lacks what `{tag}` names"))),
-        _ => Ok(()),
-    }
-}
-
-/// What a legacy tag holds now.
-async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<Vec<Descriptor>> {
-    let Some(found) = ctx.registries.manifest(repository, Which::Tag(tag)).await? else { return Ok(Vec::new()) };
-    let what = format!("what `{repository}:{tag}` holds");
-    let mut document: Value = read(&found.bytes, &what)?;
-    let layers = serde_json::from_value(document["layers"].take());
-    layers.map_err(|cause| Error::remote(format!("{what} is not a list of signatures")).because(cause))
-}
-
-async fn blob(ctx: &Ctx, repository: &Repository, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
-    let descriptor = Descriptor::of(media_type, bytes);
-    ctx.registries.push_blob(repository, &descriptor, &Bytes::copy_from_slice(bytes), &[]).await?;
-    Ok(descriptor)
+        "rootfs": { "type": "layers", "diff_ids": layers },
+    }))
 }

@@ -1,13 +1,11 @@
 //! Tests from outside: the program as its users meet it, run in a directory of its own, and the library against peers that run
 //! in this process.
 
-mod attest;
 mod bad;
 mod bases;
 mod cli;
 mod conformance;
 mod copies;
-mod corpus;
 mod daily;
 mod docs;
 mod examples;

@@ -10,15 +10,15 @@
 //! ```
 
 mod bundle;
-mod candidates;
+pub(in crate::trust) mod candidates;
 mod legacy;
 mod policy;
 mod statement;
 
 pub use bundle::{Proof, check as check_bundle, check_blob};
-pub use legacy::{ENVELOPE, SIMPLE};
+pub use legacy::{ENVELOPE, SIMPLE, check as check_layer};
 pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
-pub use statement::{Claim, PAYLOAD_TYPE};
+pub use statement::Claim;
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sigstore_verify::crypto::VerificationKey;
+use sigstore_verify::crypto::{KeyAlgorithm, VerificationKey};
 use sigstore_verify::types::{DerPublicKey, SignatureBytes};
 
 use crate::error::{Error, Result, printable};
@@ -120,6 +120,16 @@ impl PublicKey {
         PublicKey::from_der(der).map_err(|cause| wrong().because(cause))
     }
 
+    /// The key in these bytes (SubjectPublicKeyInfo).
+    pub(in crate::trust) fn from_spki(bytes: &[u8]) -> Result<PublicKey> {
+        PublicKey::from_der(DerPublicKey::from_bytes(bytes))
+    }
+
+    /// The key as a PEM text, as in `cosign.pub`.
+    pub fn to_pem(&self) -> String {
+        self.der.to_pem().replace("\r\n", "\n")
+    }
+
     pub(super) fn from_der(der: DerPublicKey) -> Result<PublicKey> {
         let unfit = |cause| Error::usage("signatures by this kind of key cannot be checked").because(cause);
         VerificationKey::from_spki(&der).map_err(unfit)?;
@@ -131,8 +141,13 @@ impl PublicKey {
         Digest::of(self.der.as_bytes())
     }
 
-    pub(super) fn der(&self) -> &DerPublicKey {
+    pub(in crate::trust) fn der(&self) -> &DerPublicKey {
         &self.der
+    }
+
+    /// Whether it is the one kind of key that every service takes.
+    pub(in crate::trust) fn is_p256(&self) -> bool {
+        KeyAlgorithm::from_spki(&self.der).is_ok_and(|kind| kind == KeyAlgorithm::EcdsaP256)
     }
 
     /// Whether this is the key's signature of these bytes.
