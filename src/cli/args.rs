@@ -1,7 +1,5 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
-mod trust;
-
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -10,10 +8,9 @@ use clap_complete::Shell;
 
 use crate::manifest::Bill;
 use crate::oci::{Platform, Registry, Tag};
+use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
-
-pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -101,12 +98,6 @@ pub enum Command {
     Tag(Tagging),
     /// Shows that an image is signed, or attested, by whom it should be; prints NAME@DIGEST
     Verify(Verify),
-    /// Signs an image in a registry: its digest, and every image of an index
-    Sign(Sign),
-    /// Attests a document of an image in a registry
-    Attest(Attest),
-    /// Makes a key pair for signing
-    Keygen(Keygen),
     /// Writes an image to a file
     Save(Save),
     /// Takes the images of a file into the local store
@@ -147,6 +138,8 @@ pub struct Build {
     /// Builds only this platform
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
+    #[command(flatten)]
+    pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
@@ -179,9 +172,29 @@ pub struct Reproduce {
     pub reference: Place,
 }
 
+/// What tags may do only if it is said.
+#[derive(Debug, Args)]
+pub struct Leaves {
+    /// Sets tags that speak of a commit although the work tree is not it
+    #[arg(long)]
+    pub allow_dirty: bool,
+    /// Moves the tag of a release that says another digest already
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl Leaves {
+    /// The same for the stages.
+    pub fn leave(&self) -> Leave {
+        Leave { dirty: self.allow_dirty, overwrite: self.overwrite }
+    }
+}
+
 /// The options of `push`.
 #[derive(Debug, Args)]
 pub struct Push {
+    #[command(flatten)]
+    pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,

@@ -11,29 +11,36 @@ use super::targets;
 use crate::error::Result;
 use crate::image::Artifact;
 use crate::oci::json::canonical;
+use crate::plan::Leave;
 use crate::ship::{self, Cargo, Destination, Pushed};
 
 /// Assembles the image and sends it to its destinations.
 pub async fn run(session: &Session<'_>, options: &Build) -> Result<u8> {
     let destinations = if options.output.is_empty() { vec![Destination::Store] } else { options.output.clone() };
-    ship_all(session, options.platform.as_ref(), destinations, options.receipt.as_deref()).await
+    let leave = options.leaves.leave();
+    ship_all(session, options.platform.as_ref(), destinations, leave, options.receipt.as_deref()).await
 }
 
 /// Assembles the image and pushes it.
 pub async fn push(session: &Session<'_>, options: &Push) -> Result<u8> {
-    ship_all(session, None, vec![Destination::Registry], options.receipt.as_deref()).await
+    ship_all(session, None, vec![Destination::Registry], options.leaves.leave(), options.receipt.as_deref()).await
 }
 
 async fn ship_all(
     session: &Session<'_>,
     platform: Option<&crate::oci::Platform>,
     destinations: Vec<Destination>,
+    leave: Leave,
     receipt: Option<&Path>,
 ) -> Result<u8> {
     let prepared = prepare(session, platform).await?;
     targets::check(&prepared.plan, &destinations, receipt)?;
     session.terminal.report(&prepared.report);
-    let made = make(session, prepared).await?;
+    let mut made = make(session, prepared).await?;
+    made.target.leave = leave;
+    if destinations.contains(&Destination::Registry) {
+        made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
+    }
     let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };
     let mut pushed = Vec::new();
     for destination in &destinations {
@@ -71,7 +78,7 @@ fn document(made: &Made, pushed: &[Pushed]) -> Value {
         "size": made.artifact.root.descriptor.size,
         "names": names,
         "references": references,
-        "tags": made.target.tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(),
+        "tags": made.target.tags.tags().map(|tag| tag.as_str()).collect::<Vec<_>>(),
         "images": images(&made.artifact),
         "pushed": pushed.iter().map(Pushed::to_json).collect::<Vec<_>>(),
     })

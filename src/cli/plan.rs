@@ -7,8 +7,10 @@ use super::prepare::{Made, make, prepare};
 use super::session::Session;
 use crate::error::{Result, printable};
 use crate::layer::tree::{Body, Entry, Tree};
-use crate::oci::Digest;
+use crate::oci::{Digest, Repository};
+use crate::plan::{Decision, Fate, Known};
 use crate::registry::Which;
+use crate::ship;
 
 /// The exit code of a plan that changes nothing.
 const NOTHING_TO_DO: u8 = 10;
@@ -18,6 +20,8 @@ struct TagPlan {
     reference: String,
     from: Option<Digest>,
     what: &'static str,
+    why: String,
+    help: Option<String>,
 }
 
 /// Shows what would be made, and how that differs from what is there.
@@ -49,7 +53,34 @@ pub async fn run(session: &Session<'_>) -> Result<u8> {
 
 impl TagPlan {
     fn to_json(&self) -> Value {
-        json!({ "reference": self.reference, "from": self.from, "what": self.what })
+        json!({ "reference": self.reference, "from": self.from, "what": self.what, "why": self.why, "help": self.help })
+    }
+
+    fn of(name: &Repository, decision: Decision, digest: &Digest, offline: bool) -> TagPlan {
+        let what = match &decision.what {
+            Fate::Skipped | Fate::Refused(_) => decision.what.word(),
+            _ if offline => "unknown (offline)",
+            fate => fate.word(),
+        };
+        let reference = format!("{name}:{}", decision.name);
+        match decision.what {
+            Fate::Moved(_, from) => TagPlan { reference, from: Some(from), what, why: decision.why, help: None },
+            Fate::Refused(refusal) => {
+                TagPlan { reference, from: None, what, why: decision.why, help: Some(refusal.help) }
+            }
+            Fate::Same(_) => TagPlan { reference, from: Some(*digest), what, why: decision.why, help: None },
+            _ if offline && what != "skipped" => {
+                TagPlan { reference, from: None, what, why: String::new(), help: None }
+            }
+            _ => TagPlan { reference, from: None, what, why: decision.why, help: None },
+        }
+    }
+
+    fn line(&self) -> String {
+        let from = self.from.map(|from| format!(" from {from}")).unwrap_or_default();
+        let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
+        let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("tag {} {}{from}{why}{help}\n", self.reference, self.what)
     }
 }
 
@@ -84,21 +115,15 @@ fn by_platform(made: &Made, entries: &[Vec<Value>]) -> Value {
 async fn tags(session: &Session<'_>, made: &Made) -> Result<Vec<TagPlan>> {
     let mut tags = Vec::new();
     let digest = made.artifact.digest();
+    let offline = session.options.offline;
     for name in &made.target.names {
-        for tag in &made.target.tags {
-            let from = match session.options.offline {
-                true => None,
-                false => session.ctx.registries.head(name, Which::Tag(tag)).await?,
-            };
-            let what = match from {
-                _ if session.options.offline => "unknown (offline)",
-                None => "created",
-                Some(from) if from == digest => "kept",
-                Some(_) => "moved",
-            };
-            tags.push(TagPlan { reference: format!("{name}:{tag}"), from, what });
-        }
+        let decisions = match offline {
+            true => made.target.tags.decide(&Known::default(), &digest, made.target.leave),
+            false => ship::judge(&session.ctx, &made.target, name, &digest).await?,
+        };
+        tags.extend(decisions.into_iter().map(|decision| TagPlan::of(name, decision, &digest, offline)));
     }
+    made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
     Ok(tags)
 }
 
@@ -123,7 +148,7 @@ async fn upload(session: &Session<'_>, made: &Made) -> Result<Option<u64>> {
     }
     let mut bytes = 0;
     for name in &made.target.names {
-        for blob in crate::ship::all(&made.artifact) {
+        for blob in ship::all(&made.artifact) {
             let descriptor = &blob.descriptor;
             let is_manifest = descriptor.media_type.ends_with("+json")
                 && blob.bytes.is_some()
@@ -156,8 +181,7 @@ fn text(made: &Made, entries: &[Vec<Value>], tags: &[TagPlan], upload: Option<u6
         }
     }
     for tag in tags {
-        let from = tag.from.filter(|_| tag.what == "moved").map(|from| format!(" from {from}")).unwrap_or_default();
-        text += &format!("tag {} {}{from}\n", tag.reference, tag.what);
+        text += &tag.line();
     }
     if let Some(bytes) = upload {
         text += &format!("{bytes} bytes to upload\n");

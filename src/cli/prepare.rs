@@ -106,9 +106,7 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         report.join(own);
     }
     let report = report.pass()?;
-    if created.is_none() {
-        plan.notes.iter().for_each(|note| ctx.note(note.clone()));
-    }
+    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
 }
 

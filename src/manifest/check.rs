@@ -113,15 +113,9 @@ impl Check<'_, '_> {
             (Kind::TextOrList, DeValue::String(_)) => {}
             (Kind::TextOrList, DeValue::Array(items)) => self.list(key.name, items, true, &place),
             (Kind::List { some }, DeValue::Array(items)) => self.list(key.name, items, *some, &place),
-            (Kind::OneOf(words), DeValue::String(word)) if !words.contains(&word.as_ref()) => {
-                let mut finding = Finding::error("value", format!("`{}` cannot be `{}`", key.name, printable(word)))
-                    .at(&place, format!("expected {}", key.kind.expects()));
-                if let Some(near) = nearest(word, words.iter().copied()) {
-                    finding = finding.help(format!("did you mean \"{near}\"?"));
-                }
-                self.report.add(finding);
-            }
-            (Kind::OneOf(_), DeValue::String(_)) => {}
+            (Kind::OneOf(words), DeValue::String(word)) => self.word(key, words, word, &place),
+            (Kind::WordOrFalse(only), DeValue::String(word)) => self.word(key, &[only], word, &place),
+            (Kind::WordOrFalse(_), DeValue::Boolean(false)) => {}
             (Kind::Number { least, most }, DeValue::Integer(number)) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
                 if !number.is_some_and(|number| (*least..=*most).contains(&number)) {
@@ -154,6 +148,18 @@ impl Check<'_, '_> {
             (Kind::Named(grammar), DeValue::Table(tree)) => self.named(tree, grammar),
             (kind, other) => self.wrong_kind(key.name, kind, other, &place),
         }
+    }
+
+    fn word(&mut self, key: &Key, words: &[&str], word: &str, place: &Place) {
+        if words.contains(&word) {
+            return;
+        }
+        let mut finding = Finding::error("value", format!("`{}` cannot be `{}`", key.name, printable(word)))
+            .at(place, format!("expected {}", key.kind.expects()));
+        if let Some(near) = nearest(word, words.iter().copied()) {
+            finding = finding.help(format!("did you mean \"{near}\"?"));
+        }
+        self.report.add(finding);
     }
 
     fn named(&mut self, tree: &DeTable<'_>, grammar: &'static Table) {

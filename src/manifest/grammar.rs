@@ -32,6 +32,8 @@ pub enum Kind {
     TextOrList,
     /// A list of strings; with `true` at least one.
     List { some: bool },
+    /// This word or `false`.
+    WordOrFalse(&'static str),
     /// `true` or `false`.
     Bool,
     /// A whole number in this range.
@@ -61,6 +63,7 @@ impl Kind {
             }
             Kind::TextOrList => "a string or a list of strings".into(),
             Kind::List { .. } => "a list of strings, as in `[\"a\", \"b\"]`".into(),
+            Kind::WordOrFalse(word) => format!("\"{word}\" or `false`"),
             Kind::Bool => "`true` or `false`".into(),
             Kind::Number { least, most } if least == most => format!("`{least}`"),
             Kind::Number { least, most } => format!("a whole number from {least} to {most}"),
@@ -73,6 +76,9 @@ impl Kind {
         }
     }
 }
+
+/// Fewest hex digits of the commit in a `sha-…` tag, and those that it has without `[tags]`.
+pub const SHA_DIGITS: usize = 12;
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, about }
@@ -116,7 +122,11 @@ pub static MANIFEST: Table = Table {
         key("user", Kind::Tables(&USER), "A user, added to /etc/passwd."),
         key("group", Kind::Tables(&GROUP), "A group, added to /etc/group."),
         key("remove", Kind::Tables(&REMOVE), "A path of the base that is hidden."),
-        key("sign", Kind::Table(&SIGN), "How the image is signed."),
+        key(
+            "tags",
+            Kind::Table(&TAGS),
+            "The tags that `push` and `release` set. Without it: `sha = 12` where there is git.",
+        ),
         key("attest", Kind::Table(&ATTEST), "What is said of a released image, beside its signature."),
     ],
 };
@@ -185,28 +195,6 @@ static VERIFY: Table = Table {
         key("issuer-regexp", Kind::Text, "The same as a regular expression for the whole of it."),
         key("require-log", Kind::Bool, "Whether a key's signature must stand in a transparency log. Default false."),
         key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
-    ],
-};
-
-static SIGN: Table = Table {
-    name: "sign",
-    about: "How the image is signed.",
-    keys: &[
-        required(
-            "method",
-            Kind::OneOf(&["key", "keyless"]),
-            "\"key\", or \"keyless\" for the identity of a CI job or person.",
-        ),
-        key(
-            "key",
-            Kind::Text,
-            "The private key: a file relative to this one, or a variable as in \"env://COSIGN_PRIVATE_KEY\".",
-        ),
-        key(
-            "format",
-            Kind::OneOf(&["bundle", "legacy", "both"]),
-            "What is written beside the image. Default \"both\".",
-        ),
     ],
 };
 
@@ -279,6 +267,30 @@ static GROUP: Table = Table {
 };
 
 static REMOVE: Table = Table { name: "remove", about: "A path of the base that is hidden.", keys: &[DEST] };
+
+static TAGS: Table = Table {
+    name: "tags",
+    about: "The tags that `push` and `release` set.",
+    keys: &[
+        key(
+            "semver",
+            Kind::List { some: true },
+            "Patterns of `{{ major }}`, `{{ minor }}`, `{{ patch }}` and `{{ version }}`, which are those of the release: the git tag at HEAD, without the `strip-prefix` of the variable that comes from `git:tag` (without one: `v`).",
+        ),
+        key(
+            "sha",
+            Kind::Number { least: SHA_DIGITS as i64, most: 64 },
+            "`sha-` and this many digits of the commit, as in `sha = 12`.",
+        ),
+        key("branch", Kind::Bool, "The branch's name, what no tag may hold replaced by `-`. Default false."),
+        key("fixed", Kind::List { some: false }, "Tags that are set as they stand."),
+        key(
+            "latest",
+            Kind::WordOrFalse("highest"),
+            "`latest` for the highest stable release. Default \"highest\" beside `semver`, else false.",
+        ),
+    ],
+};
 
 static ATTEST: Table = Table {
     name: "attest",

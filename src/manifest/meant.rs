@@ -10,7 +10,7 @@ use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
-use crate::oci::{Platform, Reference, Repository};
+use crate::oci::{Platform, Reference, Repository, Tag};
 
 /// The whole manifest. With mistakes in the report some parts are stand-ins.
 #[derive(Clone, Debug)]
@@ -33,68 +33,67 @@ pub struct Manifest {
     pub images: Vec<Image>,
     /// Who must have signed the base.
     pub verify: Option<Vouched>,
-    /// How the image is signed.
-    pub sign: Option<Signing>,
     /// What is said of a released image.
     pub attest: Attest,
+    /// The tags that it gets; `None` where nothing is said.
+    pub tags: Option<TagRules>,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
 }
 
-/// What `[sign]` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signing {
-    /// With what.
-    pub method: Method,
-    /// What is written beside the image.
-    pub format: SignatureFormat,
+/// What `[base.verify]` asks of the base.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// Who must have signed it.
+    pub who: Voucher,
+    /// Whether a key's signature must stand in a transparency log.
+    pub require_log: bool,
+    /// The trusted root that counts, absolute.
+    pub trusted_root: Option<PathBuf>,
     /// Where that is said.
     pub place: Place,
 }
 
-/// With what an image is signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// The private key in this file (absolute) or variable (`env://NAME`).
-    Key(String),
-    /// The identity of a CI job or a person.
-    Keyless,
+/// Somebody who signs.
+#[derive(Clone, Debug)]
+pub enum Voucher {
+    /// The holder of the key in this file, absolute.
+    Key(PathBuf),
+    /// Whoever is certified as this.
+    Identity {
+        /// The certificate's subject.
+        identity: Matcher,
+        /// Who said so.
+        issuer: Matcher,
+    },
 }
 
-/// How signatures are kept in a registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureFormat {
-    /// Bundles of sigstore, as referrers.
-    Bundle,
-    /// Layers under a tag of cosign's.
-    Legacy,
-    /// Both of them, for verifiers that know only one.
-    Both,
+/// What `[tags]` asks for.
+#[derive(Clone, Debug)]
+pub struct TagRules {
+    /// Patterns of a release's numbers.
+    pub semver: Vec<Pattern>,
+    /// Digits of the commit.
+    pub sha: Option<usize>,
+    /// Whether the branch's name is a tag.
+    pub branch: bool,
+    /// Tags as they stand.
+    pub fixed: Vec<Tag>,
+    /// Whether the highest stable release is `latest`.
+    pub latest: bool,
+    /// What stands before the version in a release's git tag.
+    pub prefix: String,
+    /// Where it is said.
+    pub place: Place,
 }
 
-impl SignatureFormat {
-    /// Whether bundles are written.
-    pub fn bundle(self) -> bool {
-        self != SignatureFormat::Legacy
-    }
-
-    /// Whether legacy layers are written.
-    pub fn legacy(self) -> bool {
-        self != SignatureFormat::Bundle
-    }
-}
-
-impl FromStr for SignatureFormat {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<SignatureFormat> {
-        match text {
-            "bundle" => Ok(SignatureFormat::Bundle),
-            "legacy" => Ok(SignatureFormat::Legacy),
-            "both" => Ok(SignatureFormat::Both),
-            _ => Err(Error::usage("it must be `bundle`, `legacy` or `both`")),
-        }
-    }
+/// A tag with a release's numbers left open.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As it is written.
+    pub template: String,
+    /// What it can see; the release is put in.
+    pub scope: Scope,
 }
 
 /// What is said of a released image, beside its signature.
@@ -126,33 +125,6 @@ impl Bill {
             Bill::CycloneDx => "cyclonedx",
         }
     }
-}
-
-/// What `[base.verify]` asks of the base.
-#[derive(Clone, Debug)]
-pub struct Vouched {
-    /// Who must have signed it.
-    pub who: Voucher,
-    /// Whether a key's signature must stand in a transparency log.
-    pub require_log: bool,
-    /// The trusted root that counts, absolute.
-    pub trusted_root: Option<PathBuf>,
-    /// Where that is said.
-    pub place: Place,
-}
-
-/// Somebody who signs.
-#[derive(Clone, Debug)]
-pub enum Voucher {
-    /// The holder of the key in this file, absolute.
-    Key(PathBuf),
-    /// Whoever is certified as this.
-    Identity {
-        /// The certificate's subject.
-        identity: Matcher,
-        /// Who said so.
-        issuer: Matcher,
-    },
 }
 
 impl FromStr for Bill {

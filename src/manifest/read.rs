@@ -12,7 +12,7 @@ use super::grammar::nearest;
 use super::items;
 use super::locate::Location;
 use super::meant::{Annotations, Attest, Bill, Image, Manifest};
-use super::sign;
+use super::tags;
 use super::values::{self, Created, Outside, Scope, Values};
 use super::vouch;
 use super::written::{self, Spot, View, Written};
@@ -34,18 +34,18 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let tree = check::parse(&location.text, &mut report);
     let written = written::read(&location.text, tree.get_ref());
     let values = Arc::new(Values::read(&location.around, &written.vars, outside, &mut report));
-    let scope = Scope { values: values.clone(), platform: None };
+    let scope = Scope { values: values.clone(), ..Scope::default() };
     let mut meaning = Meaning { scope, directory: location.directory.clone(), report, unpinned: Vec::new() };
     let created = meaning.created(&written.image, outside);
     let names = meaning.names(&written.image);
     let annotations = meaning.annotations(&written);
     let attest = meaning.attest(&written.attest);
+    let tags = tags::read(&mut meaning, &written);
     let context = meaning.context(&written.image, &location.around);
     let platforms = meaning.platforms(&written.image);
     let images: Vec<Image> = platforms.into_iter().map(|platform| meaning.image(&written, platform)).collect();
     let bases: Vec<&Base> = images.iter().map(|image| &image.base.0).collect();
     let verify = vouch::read(&mut meaning, &written, &bases);
-    let sign = sign::read(&mut meaning, &written);
     let manifest = Manifest {
         text: location.text.clone(),
         directory: location.directory.clone(),
@@ -56,8 +56,8 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         annotations,
         images,
         verify,
-        sign,
         attest,
+        tags,
         unpinned: meaning.unpinned,
     };
     Read { manifest, report: meaning.report }

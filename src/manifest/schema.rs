@@ -45,6 +45,7 @@ fn kind(kind: &Kind) -> Value {
             json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })
         }
         Kind::List { some } => json!({ "type": "array", "items": { "type": "string" }, "minItems": i32::from(*some) }),
+        Kind::WordOrFalse(word) => json!({ "enum": [word, false] }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Number { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Mode => {

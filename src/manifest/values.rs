@@ -15,7 +15,6 @@ use super::written::{Spot, Var};
 use crate::error::{Error, Finding, Report, Result, printable};
 use crate::oci::Platform;
 
-mod bound;
 mod git;
 
 pub use git::{Change, Git};
@@ -109,7 +108,8 @@ impl Values {
             return Some(value.clone());
         }
         let from = var.view.text("from");
-        let found = match from.map(|from| (from, self.source(from, outside))) {
+        let prefix = var.view.text("strip-prefix").map_or("", |prefix| prefix.value.as_str());
+        let found = match from.map(|from| (from, self.source(from, prefix, outside))) {
             Some((from, Err(finding))) => {
                 report.add(finding.at(&from.place, ""));
                 return None;
@@ -117,7 +117,6 @@ impl Values {
             Some((_, Ok(found))) => found,
             None => None,
         };
-        let prefix = var.view.text("strip-prefix").map_or("", |prefix| prefix.value.as_str());
         let stripped = found.map(|value| value.strip_prefix(prefix).map_or(value.clone(), str::to_string));
         let value = stripped.or_else(|| var.view.text("default").map(|default| default.value.clone()));
         if value.is_none() {
@@ -134,7 +133,7 @@ impl Values {
         value
     }
 
-    fn source(&self, from: &Spot<String>, outside: &Outside<'_>) -> Result<Option<String>, Box<Finding>> {
+    fn source(&self, from: &Spot<String>, prefix: &str, outside: &Outside<'_>) -> Result<Option<String>, Box<Finding>> {
         let unknown = || {
             let known: Vec<String> = git::NAMES.iter().map(|name| format!("git:{name}")).collect();
             let finding = Finding::error("variable", format!("`{}` is not a source of values", printable(&from.value)));
@@ -151,6 +150,7 @@ impl Values {
                     Box::new(Finding::error("variable", message))
                 }),
             },
+            Some(("git", "tag")) => Ok(self.git.as_ref().and_then(|git| git.tag_with(prefix))),
             Some(("git", name)) if git::NAMES.contains(&name) => Ok(self.git.as_ref().and_then(|git| git.value(name))),
             _ => Err(unknown()),
         }
@@ -204,6 +204,19 @@ pub struct Scope {
     pub values: Arc<Values>,
     /// The platform the value is for.
     pub platform: Option<Platform>,
+    /// The release that a tag is for.
+    pub release: Option<Release>,
+}
+
+/// A release as the patterns of `[tags]` see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// `major`.
+    pub major: u64,
+    /// `minor`.
+    pub minor: u64,
+    /// `patch`; that of a prerelease keeps its suffix.
+    pub patch: String,
 }
 
 /// Why a template could not be rendered.
@@ -221,11 +234,6 @@ impl Scope {
     pub fn render(&self, template: &str) -> Result<String, Failure> {
         if !template.contains("{{") && !template.contains("{%") && !template.contains("{#") {
             return Ok(template.to_string());
-        }
-        if let Some((range, why)) = bound::excess(template) {
-            let help =
-                Some("compute less in it: give the value with `--set`, or take a file without a template".into());
-            return Err(Failure { message: format!("the template is refused: {why}"), range: Some(range), help });
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -252,6 +260,13 @@ impl Scope {
             let mut map: BTreeMap<String, Value> = known.collect();
             map.insert("dirty".into(), Value::from(git.dirty.is_some()));
             root.insert("git".into(), Value::from(map));
+        }
+        if let Some(Release { major, minor, patch }) = &self.release {
+            let (major, minor) = (major.to_string(), minor.to_string());
+            root.insert("version".into(), text(&format!("{major}.{minor}.{patch}")));
+            root.extend(
+                [("major", &major), ("minor", &minor), ("patch", patch)].map(|(name, part)| (name.into(), text(part))),
+            );
         }
         if let Some(platform) = &self.platform {
             let parts = [
@@ -300,6 +315,9 @@ impl Scope {
         let mut names: Vec<String> = self.values.vars.keys().cloned().collect();
         names.extend(git::NAMES.iter().map(|name| format!("git.{name}")));
         names.push("git.dirty".into());
+        if self.release.is_some() {
+            names.extend(["major", "minor", "patch", "version"].map(String::from));
+        }
         names.extend(["os", "arch", "variant", "go_arch", "rust_target"].map(|name| format!("platform.{name}")));
         names
     }
@@ -330,7 +348,7 @@ mod tests {
     fn templates_are_strict_and_keep_their_last_newline() {
         let vars = BTreeMap::from([("version".to_string(), "1.2".to_string())]);
         let values = Arc::new(Values { vars, git: None });
-        let scope = Scope { values, platform: "linux/arm64".parse().ok() };
+        let scope = Scope { values, platform: "linux/arm64".parse().ok(), release: None };
         assert_eq!(scope.render("v{{ version }}\n").ok().unwrap(), "v1.2\n");
         assert_eq!(scope.render("{{ platform.rust_target }}").ok().unwrap(), "aarch64-unknown-linux-musl");
         assert_eq!(scope.render("{{ verison }}").err().unwrap().help.unwrap(), "did you mean `version`?");

@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
+mod tags;
+
 pub use crate::manifest::{Base, Local};
+pub use tags::{Decision, Fate, Known, Leave, Tags};
 
 use crate::error::Place;
 use crate::manifest::{Annotations, Change, Config, Created, Image, Item, Manifest, Vouched, What, values};
 use crate::oci::media::Compression;
-use crate::oci::{Platform, Repository, Tag};
-
-/// Hex digits of the commit in a `sha-…` tag.
-const SHA_DIGITS: usize = 12;
+use crate::oci::{Platform, Repository};
 
 /// What will be made and under which names.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Where it is pushed.
     pub names: Vec<Repository>,
-    /// The tags it gets, the last one moved last.
-    pub tags: Vec<Tag>,
+    /// The tags it gets.
+    pub tags: Tags,
     /// `created` of config and history, seconds since 1970.
     pub created: i64,
     /// Remarks on manifests and index.
@@ -66,7 +66,7 @@ impl Plan {
         };
         Plan {
             names: manifest.names.clone(),
-            tags: tags(manifest),
+            tags: Tags::new(manifest),
             created,
             annotations: manifest.annotations.clone(),
             images: manifest.images.iter().map(image).collect(),
@@ -76,16 +76,10 @@ impl Plan {
     }
 }
 
-/// Without rules for tags: the commit, if the work tree is that commit.
-fn tags(manifest: &Manifest) -> Vec<Tag> {
-    let Some(git) = manifest.values.git().filter(|git| git.dirty.is_none()) else { return Vec::new() };
-    let sha = &git.sha[..SHA_DIGITS.min(git.sha.len())];
-    format!("sha-{sha}").parse().into_iter().collect()
-}
-
 /// What follows from a work tree that is not its commit, told once.
 fn notes(manifest: &Manifest) -> Option<String> {
     let dirty = manifest.values.git().and_then(|git| git.dirty.as_ref()).map(Change::why);
+    let dirty = dirty.filter(|_| manifest.tags.is_none());
     let fixed = values::rfc3339(values::FIXED);
     match (&manifest.created, dirty) {
         (Created::Fallback(why), None) => Some(format!("`created` is {fixed}, because {why}")),

@@ -1,17 +1,16 @@
 //! Stage 4: `WWW-Authenticate`. Header texts in, challenges out. Pure.
 
 /// Longest header text that is looked at.
-pub(super) const MOST_BYTES: usize = 16 << 10;
+const MOST_BYTES: usize = 16 << 10;
 /// Most challenges and most parameters that are kept.
-pub(super) const MOST: usize = 64;
+const MOST: usize = 64;
 
 /// One challenge (RFC 9110, 11.6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Challenge {
     /// `basic`, `bearer` … in lower case.
     pub scheme: String,
-    /// The parameters in order, names in lower case.
-    pub parameters: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
 }
 
 impl Challenge {

@@ -15,7 +15,8 @@ pub async fn keep(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<()> {
         ctx.store.put(&bytes)?;
     }
     let names = cargo.target.names.iter().map(ToString::to_string);
-    let tagged = |name: String| match cargo.target.tags.as_slice() {
+    let tags: Vec<String> = cargo.target.tags.tags().map(ToString::to_string).collect();
+    let tagged = |name: String| match tags.as_slice() {
         [] => vec![name],
         tags => tags.iter().map(|tag| format!("{name}:{tag}")).collect(),
     };

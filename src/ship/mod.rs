@@ -11,13 +11,15 @@ mod goal;
 mod layout;
 mod local;
 mod push;
+mod tags;
 mod temporary;
 
 pub use blobs::{Blob, Blobs, all};
 pub use carry::{Carried, Carry, carry, open_all};
 pub use engine::sockets;
 pub use goal::Goal;
-pub use push::{Freight, Pushed, Target, set};
+pub use push::{Freight, Pushed, Tagged, Target, everywhere, set};
+pub use tags::{foresee, judge, set_all};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

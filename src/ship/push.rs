@@ -3,19 +3,20 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use super::Cargo;
 use super::blobs::{Blob, Blobs, all};
+use super::tags;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::oci::{Descriptor, Digest, Reference, Repository, Tag, media};
+use crate::plan::{Leave, Tags};
 use crate::registry::{self, Body, PushedManifest, Which};
 
 /// How many blobs go to one registry at once.
@@ -26,8 +27,10 @@ const AT_ONCE: usize = 4;
 pub struct Target {
     /// Its repositories.
     pub names: Vec<Repository>,
-    /// Its tags, in the order in which they are set.
-    pub tags: Vec<Tag>,
+    /// Its tags.
+    pub tags: Tags,
+    /// What was allowed for them.
+    pub leave: Leave,
     /// The names that engines and the local store show, where these are not made of the repositories.
     pub known_as: Vec<Reference>,
 }
@@ -39,8 +42,39 @@ pub struct Pushed {
     pub name: Repository,
     /// Each object, and how it got there.
     pub objects: Vec<(Descriptor, &'static str)>,
-    /// Each tag, and whether it moved.
-    pub tags: Vec<(Tag, &'static str)>,
+    /// Its tags, as far as something is wished of them.
+    pub tags: Vec<Tagged>,
+}
+
+/// What became of a tag.
+#[derive(Clone, Debug)]
+pub struct Tagged {
+    /// The tag.
+    pub tag: Tag,
+    /// `set`, `unchanged` or `kept`.
+    pub how: &'static str,
+    /// What it said before, if that was something else.
+    pub from: Option<Digest>,
+    /// Half a sentence on why; may be empty.
+    pub why: String,
+}
+
+impl Tagged {
+    /// A tag that was set by name, not by a rule.
+    pub fn plain(tag: &Tag, how: &'static str) -> Tagged {
+        Tagged { tag: tag.clone(), how, from: None, why: String::new() }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut value = json!({ "tag": self.tag.as_str(), "how": self.how });
+        if let Some(from) = &self.from {
+            value["from"] = json!(from);
+        }
+        if !self.why.is_empty() {
+            value["why"] = json!(self.why);
+        }
+        value
+    }
 }
 
 impl Pushed {
@@ -50,7 +84,7 @@ impl Pushed {
         json!({
             "name": self.name.to_string(),
             "objects": self.objects.iter().map(object).collect::<Vec<_>>(),
-            "tags": self.tags.iter().map(|(tag, how)| json!({ "tag": tag.as_str(), "how": how })).collect::<Vec<_>>(),
+            "tags": self.tags.iter().map(Tagged::to_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -67,19 +101,19 @@ pub struct Freight<'a> {
 
 /// Pushes to every repository: all content to all of them first, then the tags.
 pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
-    let freight = Freight { list: all(cargo.artifact), blobs: cargo.blobs, mounts: Vec::new() };
+    tags::foresee(ctx, cargo.target, &cargo.artifact.digest()).await?;
+    let freight = Freight::of(cargo);
+    let mut pushed = everywhere(ctx, &freight, &cargo.target.names).await?;
+    tags::set_all(ctx, &freight, cargo.target, &mut pushed).await?;
+    Ok(pushed)
+}
+
+/// Brings all content to every repository; no tag moves.
+pub async fn everywhere(ctx: &Ctx, freight: &Freight<'_>, names: &[Repository]) -> Result<Vec<Pushed>> {
     let mut pushed = Vec::new();
-    for name in &cargo.target.names {
-        let objects = content(ctx, &freight, name).await?;
+    for name in names {
+        let objects = content(ctx, freight, name).await?;
         pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
-    }
-    for pushed in &mut pushed {
-        for tag in &cargo.target.tags {
-            ctx.cancel.check()?;
-            let how = set(ctx, &freight, &pushed.name, tag).await?;
-            ctx.say(Event::Detail { text: format!("tag {}:{tag}: {how}", pushed.name) });
-            pushed.tags.push((tag.clone(), how));
-        }
     }
     Ok(pushed)
 }
@@ -91,33 +125,27 @@ pub async fn content(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Res
         return Ok(vec![(root.descriptor.clone(), "already there")]);
     }
     let (manifests, blobs): (Vec<&Blob>, Vec<&Blob>) = freight.list.iter().partition(|blob| is_manifest(blob));
-    let sent = stream::iter(blobs).map(|blob| async move {
-        let how = one(ctx, freight, name, blob).await?;
-        Ok::<_, Error>((blob.descriptor.clone(), how))
-    });
-    let mut sent = pin!(sent.buffered(AT_ONCE));
-    let (mut done, mut failed) = (Vec::new(), None);
-    while let Some(next) = sent.next().await {
-        match next {
-            Ok(object) => done.push(object),
-            Err(error) => {
-                failed.get_or_insert(error);
-            }
-        }
-        // After a stop each one ends by itself, once it has given its upload back; after any other failure nobody waits.
-        if failed.is_some() && ctx.cancel.check().is_ok() {
-            break;
-        }
-    }
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    let mut done: Vec<(Descriptor, &'static str)> = stream::iter(blobs)
+        .map(|blob| async move {
+            let how = one(ctx, freight, name, blob).await?;
+            Ok::<_, Error>((blob.descriptor.clone(), how))
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
     for manifest in manifests {
         ctx.cancel.check()?;
         manifest_at(ctx, freight, name, Which::Digest(&manifest.descriptor.digest), manifest).await?;
         done.push((manifest.descriptor.clone(), "uploaded"));
     }
     Ok(done)
+}
+
+impl<'a> Freight<'a> {
+    /// All of an artifact.
+    pub fn of(cargo: &Cargo<'a>) -> Freight<'a> {
+        Freight { list: all(cargo.artifact), blobs: cargo.blobs, mounts: Vec::new() }
+    }
 }
 
 impl Freight<'_> {

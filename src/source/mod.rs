@@ -9,7 +9,6 @@ mod blob;
 mod choose;
 mod contents;
 mod files;
-pub(crate) mod fuzzing;
 mod image;
 mod index;
 mod list;

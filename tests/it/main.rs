@@ -1,13 +1,11 @@
 //! Tests from outside: the program as its users meet it, run in a directory of its own, and the library against peers that run
 //! in this process.
 
-mod attest;
 mod bad;
 mod bases;
 mod cli;
 mod conformance;
 mod copies;
-mod corpus;
 mod daily;
 mod docs;
 mod examples;
@@ -21,9 +19,9 @@ mod outputs;
 mod registry;
 mod regressions;
 mod repro;
-mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
 mod sigstore;
 mod store;
 mod support;
+mod tags;
 mod verify;

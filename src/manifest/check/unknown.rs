@@ -13,7 +13,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("args", "the default arguments are `cmd` under `[image]`"),
     ("copy", "files of this machine are copied with `[[file]]`"),
     ("add", "files are added with `[[file]]`"),
-    ("tag", "`[image] name` is where it is pushed; the tag is no part of it"),
+    ("tag", "tags are rules under `[tags]`, as in `fixed = [\"edge\"]`"),
     ("environment", "variables stand under `[env]`"),
 ];
 

@@ -34,6 +34,9 @@ const PROGRAMS: [&str; 9] = [
     "alternateRefsPrefixes",
 ];
 
+/// Most tags of a repository.
+const MOST_TAGS: usize = 100_000;
+
 /// How deep submodules may stand in each other.
 const DEEPEST: usize = 16;
 
@@ -73,6 +76,12 @@ pub struct Git {
     pub sha: String,
     /// The tag that points exactly at HEAD; of several the highest semver, else the last by name.
     pub tag: Option<String>,
+    /// All tags that point exactly at HEAD.
+    pub here: Vec<String>,
+    /// All tags of the repository, as far as they were fetched.
+    pub tags: Vec<String>,
+    /// Whether the clone is shallow: commits and tags may be missing.
+    pub shallow: bool,
     /// The branch, unless HEAD is detached.
     pub branch: Option<String>,
     /// The HEAD commit's committer time, seconds since 1970.
@@ -93,6 +102,18 @@ impl Git {
             _ => None,
         }
     }
+
+    /// The tag at HEAD that a prefix picks: of those that begin with it the highest semver, else [`Git::tag`].
+    pub fn tag_with(&self, prefix: &str) -> Option<String> {
+        let picked = highest(self.here.iter().filter(|name| name.starts_with(prefix)), prefix);
+        picked.or_else(|| self.tag.clone())
+    }
+}
+
+/// Of several names the highest semver behind a prefix, else the last by name.
+fn highest<'a>(names: impl Iterator<Item = &'a String>, prefix: &str) -> Option<String> {
+    let version = |name: &str| semver::Version::parse(name.strip_prefix(prefix).unwrap_or(name)).ok();
+    names.max_by_key(|name| (version(name), *name)).cloned()
 }
 
 /// The facts of the repository whose work tree is `directory`; `None` without one or without a commit. What cannot be read is
@@ -119,8 +140,10 @@ pub fn facts(directory: &Path) -> Result<Option<Git>> {
         let commit = head.into_peeled_id()?.object()?.try_into_commit()?;
         let head = commit.id;
         let commit_time = commit.committer()?.time()?.seconds;
-        let tag = tag(&repository, head)?;
-        Ok(Some(Git { sha: head.to_string(), tag, branch, commit_time, dirty: dirty(&repository, DEEPEST)? }))
+        let (tags, here) = tags(&repository, head)?;
+        let (tag, shallow) = (highest(here.iter(), "v"), repository.is_shallow()?);
+        let dirty = dirty(&repository, DEEPEST)?;
+        Ok(Some(Git { sha: head.to_string(), tag, here, tags, shallow, branch, commit_time, dirty }))
     };
     read().map_err(failed)
 }
@@ -143,16 +166,21 @@ fn harmless(repository: &mut gix::Repository) -> Result<(), Failed> {
     Ok(())
 }
 
-fn tag(repository: &gix::Repository, head: gix::ObjectId) -> Result<Option<String>, Failed> {
-    let mut names = Vec::new();
+/// All tags, and those of them that point at HEAD.
+fn tags(repository: &gix::Repository, head: gix::ObjectId) -> Result<(Vec<String>, Vec<String>), Failed> {
+    let (mut tags, mut here) = (Vec::new(), Vec::new());
     for reference in repository.references()?.tags()? {
         let mut reference = reference?;
-        if reference.peel_to_id().is_ok_and(|id| id.detach() == head) {
-            names.push(reference.name().shorten().to_str_lossy().into_owned());
+        let name = reference.name().shorten().to_str_lossy().into_owned();
+        if tags.len() == MOST_TAGS {
+            return Err(format!("it has over {MOST_TAGS} tags, which is the limit").into());
         }
+        if reference.peel_to_id().is_ok_and(|id| id.detach() == head) {
+            here.push(name.clone());
+        }
+        tags.push(name);
     }
-    let version = |name: &String| semver::Version::parse(name.strip_prefix('v').unwrap_or(name)).ok();
-    Ok(names.into_iter().max_by_key(|name| (version(name), name.clone())))
+    Ok((tags, here))
 }
 
 /// The first change by kind and path, here or in a submodule.

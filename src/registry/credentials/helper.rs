@@ -90,49 +90,42 @@ async fn run(
     })?;
     let mut command = Command::new(path);
     command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|cause| {
-        by_hand(&program, format!("the credential helper `{program}` does not start")).because(cause)
-    })?;
+    let mut child = command
+        .spawn()
+        .map_err(|cause| Error::usage(format!("the credential helper `{program}` does not start")).because(cause))?;
     let said = tokio::time::timeout(patience, talk(&mut child, input)).await;
     let (success, output) = match said {
         Ok(Ok(said)) => said,
         Ok(Err(cause)) => {
             let _ = child.kill().await;
-            return Err(by_hand(&program, format!("the credential helper `{program}` failed")).because(cause));
+            return Err(Error::usage(format!("the credential helper `{program}` failed")).because(cause));
         }
         Err(_) => {
             let _ = child.kill().await;
-            let limit = patience.as_secs_f32();
-            return Err(by_hand(
-                &program,
-                format!("the credential helper `{program}` did not answer within {limit} s"),
-            ));
+            return Err(Error::usage(format!(
+                "the credential helper `{program}` did not answer within {} s",
+                patience.as_secs_f32()
+            )));
         }
     };
     Ok((program, success, output))
 }
 
-/// The error for a helper that does not do its work, and the way out.
-fn by_hand(program: &str, message: String) -> Error {
-    Error::usage(message).hint(format!(
-        "run `{program} get` by hand to see why (what it prints may be secret and is not shown here), or take it out of the file that names it"
-    ))
-}
-
-/// What a helper's output means; nothing of it is ever in an error.
-pub(in crate::registry) fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
+fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
     if output.len() as u64 > MOST_BYTES {
-        let told = format!("the credential helper `{program}` printed over {MOST_BYTES} bytes, which is the limit");
-        return Err(by_hand(program, told));
+        return Err(Error::usage(format!(
+            "the credential helper `{program}` printed over {MOST_BYTES} bytes, which is the limit"
+        )));
     }
     if !success {
         if String::from_utf8_lossy(output).trim() == NOTHING {
             return Ok(None);
         }
-        return Err(by_hand(program, format!("the credential helper `{program}` failed")));
+        return Err(Error::usage(format!("the credential helper `{program}` failed"))
+            .hint("run it by hand to see why; what it prints may be secret and is not shown here"));
     }
     let said: Said = serde_json::from_slice(output).map_err(|_| {
-        by_hand(program, format!("the credential helper `{program}` printed something that is not its JSON"))
+        Error::usage(format!("the credential helper `{program}` printed something that is not its JSON"))
     })?;
     if said.secret.is_empty() {
         return Ok(None);
@@ -160,8 +153,7 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, Vec<u8>
     Ok((child.wait().await?.success(), output))
 }
 
-/// Refuses what is no name of a helper or could be more than one line of input.
-pub(in crate::registry) fn check(helper: &str, server: &str) -> Result<()> {
+fn check(helper: &str, server: &str) -> Result<()> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let first = helper.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if !first || !helper.bytes().all(inner) {

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::blobs::{Blob, Blobs};
 use super::layout::{self, Load};
-use super::push::{Freight, Pushed, content, set};
+use super::push::{Freight, Pushed, Tagged, content, set};
 use super::{Goal, archive, local};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ pub async fn carry(ctx: &Ctx, carry: &Carry, goals: &[Goal]) -> Result<Vec<Carri
         ctx.cancel.check()?;
         let freight = Freight { list: list(&carry.image), blobs: &blobs, mounts: Vec::new() };
         let how = set(ctx, &freight, &reference.repository, tag).await?;
-        pushed.tags.push((tag.clone(), how));
+        pushed.tags.push(Tagged::plain(tag, how));
     }
     Ok(all)
 }
@@ -157,7 +157,7 @@ async fn registry(ctx: &Ctx, carry: &Carry, name: &Repository, mounts: &[Reposit
             let there = ctx.registries.head(name, Which::Tag(tag)).await?;
             let same = there == Some(root.descriptor.digest);
             let how = if same { "unchanged" } else { set(ctx, &freight, name, tag).await? };
-            pushed.tags.push((tag.clone(), how));
+            pushed.tags.push(Tagged::plain(tag, how));
         }
     }
     Ok(pushed)

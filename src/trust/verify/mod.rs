@@ -16,9 +16,8 @@ mod policy;
 mod statement;
 
 pub use bundle::{Proof, check as check_bundle, check_blob};
-pub use legacy::{ENVELOPE, SIMPLE};
 pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
-pub use statement::{Claim, PAYLOAD_TYPE};
+pub use statement::Claim;
 
 use std::fmt;
 

@@ -2,7 +2,6 @@
 
 mod bases;
 mod fixture;
-mod keyless;
 mod limits;
 mod refusals;
 mod roots;

@@ -1,0 +1,1 @@
+//! Tests of bills of materials: programs made by hand, and what is read from them.
