@@ -1,5 +1,7 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
+mod trust;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -11,6 +13,8 @@ use crate::oci::{Platform, Registry, Tag};
 use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
+
+pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -98,6 +102,12 @@ pub enum Command {
     Tag(Tagging),
     /// Shows that an image is signed, or attested, by whom it should be; prints NAME@DIGEST
     Verify(Verify),
+    /// Signs an image in a registry: its digest, and every image of an index
+    Sign(Sign),
+    /// Attests a document of an image in a registry
+    Attest(Attest),
+    /// Makes a key pair for signing
+    Keygen(Keygen),
     /// Writes an image to a file
     Save(Save),
     /// Takes the images of a file into the local store

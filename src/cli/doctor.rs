@@ -117,10 +117,9 @@ async fn machine(session: &Session<'_>) -> Result<Vec<Line>> {
     };
     lines.push(hosts);
     for file in session.source.files() {
-        lines.push(match file.wrong {
-            Some(wrong) => {
-                Line::new("credentials", State::Wrong(Kind::Local), format!("{}: {}", file.place, file.told))
-                    .next(wrong)
+        lines.push(match file.next {
+            Some(next) => {
+                Line::new("credentials", State::Wrong(Kind::Local), format!("{}: {}", file.place, file.told)).next(next)
             }
             None => Line::new("credentials", State::Good, format!("{}: {}", file.place, file.told)),
         });
@@ -185,12 +184,12 @@ fn credentials(registry: &Registry, looks: &[Look]) -> Vec<Line> {
     for look in looks {
         let used = if look.used { "; this is used" } else { "" };
         let told = format!("{}: {}{used}", look.place, look.told);
-        lines.push(match &look.wrong {
-            Some(wrong) => Line::new("credential", State::Wrong(Kind::Usage), told).next(wrong.clone()),
+        lines.push(match &look.next {
+            Some(next) => Line::new("credential", State::Wrong(Kind::Usage), told).next(next.clone()),
             None => Line::new("credential", if look.used { State::Good } else { State::Missing }, told),
         });
     }
-    if !looks.iter().any(|look| look.used || look.wrong.is_some()) {
+    if !looks.iter().any(|look| look.used || look.next.is_some()) {
         let line = Line::new("credential", State::Missing, "none, so the registry is asked as nobody");
         lines.push(line.next(format!("if that is not enough, run `stillframe login {registry}`")));
     }
@@ -213,12 +212,8 @@ async fn repository(session: &Session<'_>, reference: &Reference) -> Result<Vec<
             Can::No => State::Missing,
             Can::Unknown => State::Unknown,
         };
-        let line = Line::new(ability.name, state, ability.told);
+        let line = Line { next: ability.next, ..Line::new(ability.name, state, ability.told) };
         lines.push(match (ability.name, state) {
-            ("chunked upload", State::Missing) => line.next(format!(
-                "to push there, log in with an account that may write: `stillframe login {}`",
-                repository.registry
-            )),
             ("referrers API", State::Missing) => line.next("nothing: signatures are listed under a tag instead"),
             _ => line,
         });

@@ -12,10 +12,11 @@ mod papers;
 mod plan;
 mod prepare;
 mod prompt;
-mod render;
+pub(crate) mod render;
 mod reproduce;
 mod schema;
 mod session;
+mod sign;
 mod signals;
 mod tag;
 mod targets;
@@ -85,6 +86,9 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Save(options) => carry::save(session, options).await,
         Command::Load { file } => carry::load(session, file).await,
         Command::Tag(options) => tag::run(session, options).await,
+        Command::Sign(options) => sign::run(session, options).await,
+        Command::Attest(options) => sign::attest(session, options).await,
+        Command::Keygen(options) => sign::keygen(session, options).await,
         Command::Verify(options) => verify::run(session, options).await,
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,

@@ -106,7 +106,9 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         report.join(own);
     }
     let report = report.pass()?;
-    plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    if created.is_none() {
+        plan.notes.iter().for_each(|note| ctx.note(note.clone()));
+    }
     Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
 }
 

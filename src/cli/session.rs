@@ -94,6 +94,11 @@ pub fn outside(sets: &[(String, String)]) -> Outside<'_> {
     Outside { sets, env: &variable }
 }
 
+/// The password of a private key (`COSIGN_PASSWORD`); set but empty counts.
+pub fn password() -> Option<String> {
+    std::env::var("COSIGN_PASSWORD").ok()
+}
+
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

@@ -127,6 +127,7 @@ pub static MANIFEST: Table = Table {
             Kind::Table(&TAGS),
             "The tags that `push` and `release` set. Without it: `sha = 12` where there is git.",
         ),
+        key("sign", Kind::Table(&SIGN), "How the image is signed."),
         key("attest", Kind::Table(&ATTEST), "What is said of a released image, beside its signature."),
     ],
 };
@@ -195,6 +196,28 @@ static VERIFY: Table = Table {
         key("issuer-regexp", Kind::Text, "The same as a regular expression for the whole of it."),
         key("require-log", Kind::Bool, "Whether a key's signature must stand in a transparency log. Default false."),
         key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
+    ],
+};
+
+static SIGN: Table = Table {
+    name: "sign",
+    about: "How the image is signed.",
+    keys: &[
+        required(
+            "method",
+            Kind::OneOf(&["key", "keyless"]),
+            "\"key\", or \"keyless\" for the identity of a CI job or person.",
+        ),
+        key(
+            "key",
+            Kind::Text,
+            "The private key: a file relative to this one, or a variable as in \"env://COSIGN_PRIVATE_KEY\".",
+        ),
+        key(
+            "format",
+            Kind::OneOf(&["bundle", "legacy", "both"]),
+            "What is written beside the image. Default \"both\".",
+        ),
     ],
 };
 

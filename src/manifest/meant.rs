@@ -33,6 +33,8 @@ pub struct Manifest {
     pub images: Vec<Image>,
     /// Who must have signed the base.
     pub verify: Option<Vouched>,
+    /// How the image is signed.
+    pub sign: Option<Signing>,
     /// What is said of a released image.
     pub attest: Attest,
     /// The tags that it gets; `None` where nothing is said.
@@ -41,31 +43,60 @@ pub struct Manifest {
     pub unpinned: Vec<(Reference, Place)>,
 }
 
-/// What `[base.verify]` asks of the base.
-#[derive(Clone, Debug)]
-pub struct Vouched {
-    /// Who must have signed it.
-    pub who: Voucher,
-    /// Whether a key's signature must stand in a transparency log.
-    pub require_log: bool,
-    /// The trusted root that counts, absolute.
-    pub trusted_root: Option<PathBuf>,
+/// What `[sign]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// With what.
+    pub method: Method,
+    /// What is written beside the image.
+    pub format: SignatureFormat,
     /// Where that is said.
     pub place: Place,
 }
 
-/// Somebody who signs.
-#[derive(Clone, Debug)]
-pub enum Voucher {
-    /// The holder of the key in this file, absolute.
-    Key(PathBuf),
-    /// Whoever is certified as this.
-    Identity {
-        /// The certificate's subject.
-        identity: Matcher,
-        /// Who said so.
-        issuer: Matcher,
-    },
+/// With what an image is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The private key in this file (absolute) or variable (`env://NAME`).
+    Key(String),
+    /// The identity of a CI job or a person.
+    Keyless,
+}
+
+/// How signatures are kept in a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureFormat {
+    /// Bundles of sigstore, as referrers.
+    Bundle,
+    /// Layers under a tag of cosign's.
+    Legacy,
+    /// Both of them, for verifiers that know only one.
+    Both,
+}
+
+impl SignatureFormat {
+    /// Whether bundles are written.
+    pub fn bundle(self) -> bool {
+        self != SignatureFormat::Legacy
+    }
+
+    /// Whether legacy layers are written.
+    pub fn legacy(self) -> bool {
+        self != SignatureFormat::Bundle
+    }
+}
+
+impl FromStr for SignatureFormat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<SignatureFormat> {
+        match text {
+            "bundle" => Ok(SignatureFormat::Bundle),
+            "legacy" => Ok(SignatureFormat::Legacy),
+            "both" => Ok(SignatureFormat::Both),
+            _ => Err(Error::usage("it must be `bundle`, `legacy` or `both`")),
+        }
+    }
 }
 
 /// What `[tags]` asks for.
@@ -125,6 +156,33 @@ impl Bill {
             Bill::CycloneDx => "cyclonedx",
         }
     }
+}
+
+/// What `[base.verify]` asks of the base.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// Who must have signed it.
+    pub who: Voucher,
+    /// Whether a key's signature must stand in a transparency log.
+    pub require_log: bool,
+    /// The trusted root that counts, absolute.
+    pub trusted_root: Option<PathBuf>,
+    /// Where that is said.
+    pub place: Place,
+}
+
+/// Somebody who signs.
+#[derive(Clone, Debug)]
+pub enum Voucher {
+    /// The holder of the key in this file, absolute.
+    Key(PathBuf),
+    /// Whoever is certified as this.
+    Identity {
+        /// The certificate's subject.
+        identity: Matcher,
+        /// Who said so.
+        issuer: Matcher,
+    },
 }
 
 impl FromStr for Bill {

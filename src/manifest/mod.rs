@@ -13,6 +13,7 @@ mod matcher;
 pub mod meant;
 pub mod read;
 pub mod schema;
+mod sign;
 mod tags;
 pub mod values;
 mod vouch;
@@ -23,8 +24,8 @@ pub use base::{Base, Local};
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Owner, Pattern,
-    Source, TagRules, Template, Vouched, Voucher, What, Who,
+    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method, Owner,
+    Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};

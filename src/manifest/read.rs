@@ -12,6 +12,7 @@ use super::grammar::nearest;
 use super::items;
 use super::locate::Location;
 use super::meant::{Annotations, Attest, Bill, Image, Manifest};
+use super::sign;
 use super::tags;
 use super::values::{self, Created, Outside, Scope, Values};
 use super::vouch;
@@ -46,6 +47,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let images: Vec<Image> = platforms.into_iter().map(|platform| meaning.image(&written, platform)).collect();
     let bases: Vec<&Base> = images.iter().map(|image| &image.base.0).collect();
     let verify = vouch::read(&mut meaning, &written, &bases);
+    let sign = sign::read(&mut meaning, &written);
     let manifest = Manifest {
         text: location.text.clone(),
         directory: location.directory.clone(),
@@ -56,6 +58,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         annotations,
         images,
         verify,
+        sign,
         attest,
         tags,
         unpinned: meaning.unpinned,

@@ -15,6 +15,7 @@ use super::written::{Spot, Var};
 use crate::error::{Error, Finding, Report, Result, printable};
 use crate::oci::Platform;
 
+mod bound;
 mod git;
 
 pub use git::{Change, Git};
@@ -234,6 +235,11 @@ impl Scope {
     pub fn render(&self, template: &str) -> Result<String, Failure> {
         if !template.contains("{{") && !template.contains("{%") && !template.contains("{#") {
             return Ok(template.to_string());
+        }
+        if let Some((range, why)) = bound::excess(template) {
+            let help =
+                Some("compute less in it: give the value with `--set`, or take a file without a template".into());
+            return Err(Failure { message: format!("the template is refused: {why}"), range: Some(range), help });
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);

@@ -25,6 +25,8 @@ pub struct Written {
     pub image: View,
     /// `[base.verify]`.
     pub verify: Option<View>,
+    /// `[sign]`.
+    pub sign: Option<View>,
     /// `[attest]`.
     pub attest: View,
     /// `[tags]`.
@@ -163,11 +165,11 @@ pub fn place_of(text: &Arc<Text>, span: std::ops::Range<usize>) -> Place {
 /// Takes the whole tree apart.
 pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     let table = |name: &str| root.get(name).and_then(|value| value.get_ref().as_table());
-    let view = |name: &str| match root.get(name).map(|value| (value.span(), value.get_ref().as_table())) {
-        Some((span, Some(table))) => View::of(text, place_of(text, span), table),
-        _ => View::of(text, place_of(text, 0..0), &DeTable::default()),
+    let shown = |value: &toml::Spanned<DeValue<'_>>| {
+        Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))
     };
-    let verify = table("base").and_then(|base| base.get("verify"));
+    let whole = |name: &str| root.get(name).and_then(shown);
+    let view = |name: &str| whole(name).unwrap_or_else(|| View::of(text, place_of(text, 0..0), &DeTable::default()));
     let vars = table("vars").into_iter().flat_map(DeTable::iter).filter_map(|(key, value)| {
         let name = Spot { value: key.get_ref().to_string(), place: place_of(text, key.span()) };
         let view = View::of(text, name.place.clone(), value.get_ref().as_table()?);
@@ -175,11 +177,11 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     });
     Written {
         vars: vars.collect(),
-        verify: verify
-            .and_then(|value| Some(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?))),
         image: view("image"),
+        verify: table("base").and_then(|base| base.get("verify")).and_then(shown),
+        sign: whole("sign"),
         attest: view("attest"),
-        tags: table("tags").map(|_| view("tags")),
+        tags: whole("tags"),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),

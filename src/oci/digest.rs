@@ -28,6 +28,11 @@ impl Digest {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The 32 bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The first twelve hex digits, for people.
     pub fn short(&self) -> String {
         self.hex()[..12].to_string()

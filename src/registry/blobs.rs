@@ -157,13 +157,7 @@ impl Flow<'_> {
     /// Refuses a part that is not the one that was asked for.
     fn check_range(&self, answer: &Answer) -> Result<()> {
         let text = header(&answer.headers, CONTENT_RANGE.as_str()).unwrap_or_default();
-        let range = text.trim().strip_prefix("bytes").map(str::trim_start).unwrap_or_default();
-        let (span, total) = range.split_once('/').unwrap_or((range, "*"));
-        let (first, last) = span.split_once('-').unwrap_or_default();
-        let fits = first.parse() == Ok(self.written)
-            && last.parse::<u64>().ok().and_then(|last| last.checked_add(1)) == Some(self.descriptor.size)
-            && (total == "*" || total.parse() == Ok(self.descriptor.size));
-        if fits {
+        if is_rest(text, self.written, self.descriptor.size) {
             return Ok(());
         }
         Err(Error::remote(format!(
@@ -222,4 +216,14 @@ impl Flow<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a `Content-Range` is that of the last bytes of `size`, from `written` on.
+pub(super) fn is_rest(text: &str, written: u64, size: u64) -> bool {
+    let range = text.trim().strip_prefix("bytes").map(str::trim_start).unwrap_or_default();
+    let (span, total) = range.split_once('/').unwrap_or((range, "*"));
+    let (first, last) = span.split_once('-').unwrap_or_default();
+    first.parse() == Ok(written)
+        && last.parse::<u64>().ok().and_then(|last| last.checked_add(1)) == Some(size)
+        && (total == "*" || total.parse() == Ok(size))
 }

@@ -1,16 +1,17 @@
 //! Stage 4: `WWW-Authenticate`. Header texts in, challenges out. Pure.
 
 /// Longest header text that is looked at.
-const MOST_BYTES: usize = 16 << 10;
+pub(super) const MOST_BYTES: usize = 16 << 10;
 /// Most challenges and most parameters that are kept.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// One challenge (RFC 9110, 11.6.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Challenge {
     /// `basic`, `bearer` … in lower case.
     pub scheme: String,
-    parameters: Vec<(String, String)>,
+    /// The parameters in order, names in lower case.
+    pub parameters: Vec<(String, String)>,
 }
 
 impl Challenge {

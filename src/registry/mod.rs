@@ -10,6 +10,7 @@
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
 //! probe      what a registry can do, for `doctor` and `login`
+//! fuzzing    doors to the readers of a server's words
 //! ```
 
 mod auth;
@@ -18,6 +19,7 @@ mod body;
 mod challenge;
 pub mod credentials;
 mod failure;
+pub(crate) mod fuzzing;
 mod hosts;
 mod manifests;
 mod mount;

@@ -15,6 +15,16 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::oci::{Digest, Repository};
 
+/// How a registry takes the wish to mount.
+pub(super) enum Mount {
+    /// The blob is there.
+    Done,
+    /// It opened an upload instead, which was given up.
+    Opened,
+    /// It does not do that.
+    Refused(Error),
+}
+
 impl Client {
     /// Tries to mount a blob; `false` where that does not work, whatever the reason: then it is to be uploaded.
     pub async fn mount_blob(&self, repository: &Repository, digest: &Digest, source: &Repository) -> Result<bool> {
@@ -23,8 +33,9 @@ impl Client {
         }
         let endpoint = self.writer(repository);
         match self.mount_at(&endpoint, digest, source).await {
-            Ok(mounted) => Ok(mounted),
-            Err(error) => {
+            Ok(Mount::Done) => Ok(true),
+            Ok(Mount::Opened) => Ok(false),
+            Ok(Mount::Refused(error)) | Err(error) => {
                 self.0.cancel.check()?;
                 (self.0.sink)(Event::Detail { text: format!("no mount from `{source}`: {error:?}") });
                 Ok(false)
@@ -32,18 +43,18 @@ impl Client {
         }
     }
 
-    pub(super) async fn mount_at(&self, endpoint: &Endpoint, digest: &Digest, source: &Repository) -> Result<bool> {
+    pub(super) async fn mount_at(&self, endpoint: &Endpoint, digest: &Digest, source: &Repository) -> Result<Mount> {
         let scopes = endpoint.push().and(&Scopes::repository(&source.path, "pull"));
         let call =
             endpoint.call(Method::POST, &format!("blobs/uploads/?mount={digest}&from={}", source.path), &scopes)?;
         let reply = self.0.fetch(&call, failure::MOST_BYTES).await?;
         match reply.status {
-            StatusCode::CREATED => agreed(&reply, digest).map(|()| true),
+            StatusCode::CREATED => agreed(&reply, digest).map(|()| Mount::Done),
             StatusCode::ACCEPTED => {
                 self.give_up(endpoint, &call, &reply).await;
-                Ok(false)
+                Ok(Mount::Opened)
             }
-            _ => Err(reply.refusal()),
+            _ => Ok(Mount::Refused(reply.refusal())),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Stage 4: what a registry is and what it can do, for `doctor` and `login`. A registry or repository in, answers in words out; never a
-//! secret. Nothing is left behind: an upload that is begun is given up again, nothing is deleted.
+//! secret. Nothing is left behind: an upload that is begun is given up again, and only what is not there is deleted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::credentials::Look;
 use super::hosts::Endpoint;
 use super::manifests::Which;
+use super::mount::Mount;
 use super::origin::is_loopback;
+use super::referrers::lacks_api;
 use super::scope::Scopes;
 use super::wire::{Call, Payload};
 use super::{Client, challenge, failure};
@@ -63,6 +65,8 @@ pub struct Ability {
     pub can: Can,
     /// How that is known, or why not.
     pub told: String,
+    /// What to do about it, where something can be done.
+    pub next: Vec<String>,
 }
 
 /// What a token allows.
@@ -155,46 +159,43 @@ impl Client {
         all.push(self.try_upload(&endpoint).await);
         all.push(self.try_mount(&endpoint, repository, tag).await);
         all.push(unknown("immutable tags", "a registry does not say so before a tag is to be moved"));
-        all.push(match self.granted(repository).await {
-            Ok(Grant::Scopes(scopes))
-                if scopes.iter().any(|scope| scope.contains("delete") || scope.ends_with(":*")) =>
-            {
-                Ability { name: "delete", can: Can::Yes, told: "the token allows it; it was not tried".into() }
-            }
-            Ok(Grant::Scopes(_)) => {
-                Ability { name: "delete", can: Can::No, told: "the token does not allow it".into() }
-            }
-            _ => unknown("delete", "only deleting something would tell"),
-        });
+        all.push(self.try_delete(&endpoint, repository).await);
         self.0.cancel.check()?;
         Ok(all)
     }
 
     async fn try_head(&self, endpoint: &Endpoint, tag: &Tag) -> (Ability, Option<Digest>) {
-        let ability = |can, told: String| Ability { name: "manifest HEAD", can, told };
+        let ability = |can, told: String| Ability { name: "manifest HEAD", can, told, next: Vec::new() };
         match self.head_at(endpoint, Which::Tag(tag)).await {
             Ok(Some(Some(digest))) => (ability(Can::Yes, format!("`{tag}` is {digest}")), Some(digest)),
             Ok(Some(None)) => (ability(Can::Yes, format!("there is no tag `{tag}`, or you may not see it")), None),
             Ok(None) => (ability(Can::No, "it names no digest; manifests are fetched to hash them".into()), None),
-            Err(error) => (failed("manifest HEAD", &error), None),
+            Err(error) => (unsure("manifest HEAD", &error), None),
         }
     }
 
     async fn try_referrers(&self, endpoint: &Endpoint, digest: Digest) -> Ability {
-        let ability = |can, told: String| Ability { name: "referrers API", can, told };
+        let name = "referrers API";
         let asked = async {
             let scopes = endpoint.pull();
             let mut call = endpoint.call(Method::GET, &format!("referrers/{digest}"), &scopes)?;
             call.headers.insert(ACCEPT, HeaderValue::from_static(media::INDEX));
             self.0.fetch(&call, super::tags::MOST_BYTES).await
         };
-        match asked.await {
-            Ok(reply) if reply.status == StatusCode::OK => match Document::read(&reply.body, None, "the list") {
-                Ok(Document::Index(_)) => ability(Can::Yes, "it answers with a list".into()),
-                _ => ability(Can::No, "its answer is no list; the tag scheme is used".into()),
-            },
-            Ok(reply) => ability(Can::No, format!("it answers {}; the tag scheme is used", reply.status.as_u16())),
-            Err(error) => failed("referrers API", &error),
+        let reply = match asked.await {
+            Ok(reply) => reply,
+            Err(error) => return unsure(name, &error),
+        };
+        let answers = format!("it answers {}", reply.status.as_u16());
+        if lacks_api(&reply) {
+            return ability(name, Can::No, &format!("{answers}; the tag scheme is used"));
+        }
+        if reply.status != StatusCode::OK {
+            return unsure(name, &reply.refusal());
+        }
+        match Document::read(&reply.body, None, "the list of referrers") {
+            Ok(Document::Index(_)) => ability(name, Can::Yes, "it answers with a list"),
+            _ => ability(name, Can::Unknown, &format!("{answers}, but not with a list")),
         }
     }
 
@@ -206,7 +207,7 @@ impl Client {
             let begin = endpoint.call(Method::POST, "blobs/uploads/", &scopes)?;
             let reply = self.0.fetch(&begin, failure::MOST_BYTES).await?;
             if reply.status != StatusCode::ACCEPTED {
-                return Err(reply.refusal());
+                return Ok(reply);
             }
             let mut call = Call { method: Method::PATCH, leg: self.located(endpoint, &reply).await?, ..begin.clone() };
             call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -219,11 +220,37 @@ impl Client {
             sent
         };
         match tried.await {
-            Ok(reply) if reply.status.is_success() => {
-                Ability { name, can: Can::Yes, told: "a piece was taken and given up again".into() }
-            }
-            Ok(reply) => failed(name, &reply.refusal()),
-            Err(error) => failed(name, &error),
+            Ok(reply) if reply.status.is_success() => ability(name, Can::Yes, "a piece was taken and given up again"),
+            Ok(reply) => refused(name, &reply.refusal()),
+            Err(error) => unsure(name, &error),
+        }
+    }
+
+    /// Deletes a manifest that is not there: a registry that lets nobody delete says so before it looks.
+    async fn try_delete(&self, endpoint: &Endpoint, repository: &Repository) -> Ability {
+        let name = "delete";
+        if let Ok(Grant::Scopes(scopes)) = self.granted(repository).await {
+            let may = |scope: &String| scope.contains("delete") || scope.ends_with(":*");
+            return match scopes.iter().any(may) {
+                true => ability(name, Can::Yes, "the token allows it; it was not tried"),
+                false => ability(name, Can::No, "the token does not allow it"),
+            };
+        }
+        let tried = async {
+            let scopes = Scopes::repository(&endpoint.path, "pull,push,delete");
+            let call = endpoint.call(Method::DELETE, &format!("manifests/{}", Digest::of(PIECE)), &scopes)?;
+            self.0.fetch(&call, failure::MOST_BYTES).await
+        };
+        let reply = match tried.await {
+            Ok(reply) => reply,
+            Err(error) => return unsure(name, &error),
+        };
+        let looked = failure::said(&reply.body).iter().any(|said| said.code == "MANIFEST_UNKNOWN");
+        match reply.status {
+            StatusCode::NOT_FOUND if looked => ability(name, Can::Yes, "it looked for a manifest that is not there"),
+            StatusCode::ACCEPTED => ability(name, Can::Yes, "it accepted that for a manifest that is not there"),
+            StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => refused(name, &reply.refusal()),
+            _ => unsure(name, &reply.refusal()),
         }
     }
 
@@ -244,9 +271,10 @@ impl Client {
         };
         let Some(blob) = blob else { return unknown(name, "there is no blob in the repository to try it with") };
         match self.mount_at(endpoint, &blob, repository).await {
-            Ok(true) => Ability { name, can: Can::Yes, told: "a blob was mounted from the repository itself".into() },
-            Ok(false) => Ability { name, can: Can::No, told: "an upload was opened instead; layers are sent".into() },
-            Err(error) => failed(name, &error),
+            Ok(Mount::Done) => ability(name, Can::Yes, "a blob was mounted from the repository itself"),
+            Ok(Mount::Opened) => ability(name, Can::No, "an upload was opened instead; layers are sent"),
+            Ok(Mount::Refused(error)) => refused(name, &error),
+            Err(error) => unsure(name, &error),
         }
     }
 
@@ -259,16 +287,27 @@ impl Client {
     }
 }
 
-fn unknown(name: &'static str, told: &str) -> Ability {
-    Ability { name, can: Can::Unknown, told: told.to_string() }
+fn ability(name: &'static str, can: Can, told: &str) -> Ability {
+    Ability { name, can, told: told.to_string(), next: Vec::new() }
 }
 
-fn failed(name: &'static str, error: &Error) -> Ability {
-    Ability {
-        name,
-        can: Can::No,
-        told: std::iter::once(error.message().to_string()).chain(error.causes()).collect::<Vec<_>>().join(": "),
-    }
+fn unknown(name: &'static str, told: &str) -> Ability {
+    ability(name, Can::Unknown, told)
+}
+
+/// The registry said no.
+fn refused(name: &'static str, error: &Error) -> Ability {
+    failed(name, Can::No, error)
+}
+
+/// It could not be found out, which is never the same as no.
+fn unsure(name: &'static str, error: &Error) -> Ability {
+    failed(name, Can::Unknown, error)
+}
+
+fn failed(name: &'static str, can: Can, error: &Error) -> Ability {
+    let told: Vec<String> = std::iter::once(error.message().to_string()).chain(error.causes()).collect();
+    Ability { name, can, told: told.join(": "), next: error.hints().to_vec() }
 }
 
 /// The scopes that a token names in its claims (distribution, "Token Authentication Implementation", `access`); `None` where it is no JWT.

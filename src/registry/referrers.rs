@@ -139,19 +139,24 @@ impl Client {
             self.push_manifest(repository, Which::Tag(&tag), media::INDEX, &bytes).await?;
             // Whoever read the list before we wrote it writes it without us within this time. Later rounds wait differently long.
             let pause = settle + settle.mul_f64(0.3 * f64::from(round));
-            self.settle(pause).await?;
+            self.wait(pause).await?;
         }
         Err(Error::remote(format!("others kept changing the tag `{tag}` for {MOST_ROUNDS} rounds"))
             .hint("run again when fewer are at work"))
     }
 
-    async fn settle(&self, pause: Duration) -> Result<()> {
+    /// Waits until whoever read a tag before we wrote it has written it without us ([`super::Patience::settle`]).
+    pub async fn settle(&self) -> Result<()> {
+        self.wait(self.0.settings.patience.settle).await
+    }
+
+    async fn wait(&self, pause: Duration) -> Result<()> {
         unless_cancelled(&self.0.cancel, (self.0.settings.clock.pause)(pause)).await
     }
 }
 
 /// Whether an answer means that the registry does not know the API at all.
-fn lacks_api(reply: &Reply) -> bool {
+pub(super) fn lacks_api(reply: &Reply) -> bool {
     match reply.status.as_u16() {
         303 | 400 | 404 | 405 | 406 | 501 => true,
         200 => {

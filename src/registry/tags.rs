@@ -85,7 +85,7 @@ impl Pages {
 }
 
 /// The target of the first link with `rel=next` (RFC 8288).
-fn next(text: &str) -> Option<&str> {
+pub(super) fn next(text: &str) -> Option<&str> {
     let mut rest = text;
     loop {
         let (_, after) = rest.split_once('<')?;

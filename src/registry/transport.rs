@@ -1,11 +1,11 @@
 //! Stage 4: connections. A leg and what is declared about its host in, an HTTP client for it out. Reads the certificate files that
-//! `registries.toml` names and the system's certificate authorities (`SSL_CERT_FILE`).
+//! `registries.toml` names, the system's certificate authorities (`SSL_CERT_FILE`) and the names of proxies (`HTTPS_PROXY` …).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, Identity, redirect};
+use reqwest::{Certificate, Identity, Url, redirect};
 
 use super::failure::chain;
 use super::hosts::{Host, read_bounded};
@@ -29,6 +29,8 @@ struct Key {
     /// The declared host whose certificates count.
     declared: Option<String>,
     guard: Option<String>,
+    /// The names of proxies, which may lead into any network: the user named them.
+    proxies: Vec<String>,
 }
 
 impl Transports {
@@ -42,6 +44,8 @@ impl Transports {
             loopback: is_loopback(&origin.host),
             declared: host.is_some().then_some(name),
             guard: leg.guard.as_ref().map(|ranges| format!("{ranges:?}")),
+            // What a server leads to is not free of the guard because it has a proxy's name.
+            proxies: proxies(settings).into_iter().filter(|name| *name != origin.host).collect(),
         };
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
@@ -64,7 +68,13 @@ impl super::Client {
             return Err(Error::remote(format!("`{}` is not asked, because of `--offline`", origin.name())));
         }
         let host = settings.hosts.host(&origin.name()).filter(|_| origin.tls);
-        let key = Key { tls: origin.tls, loopback: is_loopback(&origin.host), declared: None, guard: None };
+        let key = Key {
+            tls: origin.tls,
+            loopback: is_loopback(&origin.host),
+            declared: None,
+            guard: None,
+            proxies: Vec::new(),
+        };
         let patience = &settings.patience;
         finish(builder(settings, &key, host, None)?.timeout(patience.answer).read_timeout(patience.idle))
     }
@@ -90,7 +100,7 @@ fn builder(
         .http1_max_headers(MOST_HEADERS)
         .pool_max_idle_per_host(MOST_IDLE)
         .connect_timeout(settings.patience.connect)
-        .dns_resolver(Arc::new(Lookup { names: settings.names.clone(), guard }));
+        .dns_resolver(Arc::new(Lookup { names: settings.names.clone(), guard, proxies: key.proxies.clone() }));
     if key.loopback || !settings.proxies {
         builder = builder.no_proxy();
     }
@@ -138,15 +148,30 @@ fn declared(mut builder: reqwest::ClientBuilder, host: &Host) -> Result<reqwest:
     Ok(if host.insecure { builder.tls_danger_accept_invalid_certs(true) } else { builder })
 }
 
+/// The hosts of the proxies that the environment names.
+fn proxies(settings: &Settings) -> Vec<String> {
+    if !settings.proxies {
+        return Vec::new();
+    }
+    let host = |name: &&str| {
+        let text = [name.to_string(), name.to_ascii_lowercase()].iter().find_map(|name| std::env::var(name).ok())?;
+        let text = if text.contains("://") { text } else { format!("http://{text}") };
+        Some(Url::parse(&text).ok()?.host_str()?.to_string())
+    };
+    ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"].iter().filter_map(host).collect()
+}
+
 /// Looks names up; with a guard, a name that leads into a private range does not exist.
 struct Lookup {
     names: Names,
     guard: Option<Vec<Range>>,
+    proxies: Vec<String>,
 }
 
 impl Resolve for Lookup {
     fn resolve(&self, name: Name) -> Resolving {
-        let (names, guard) = (self.names.clone(), self.guard.clone());
+        let guard = self.guard.clone().filter(|_| !self.proxies.iter().any(|proxy| proxy == name.as_str()));
+        let names = self.names.clone();
         Box::pin(async move {
             let found = names.resolve(name.as_str()).await?;
             let forbidden = |range: Range| guard.as_ref().is_some_and(|permitted| !permitted.contains(&range));

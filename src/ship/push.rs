@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use super::Cargo;
@@ -125,14 +126,27 @@ pub async fn content(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Res
         return Ok(vec![(root.descriptor.clone(), "already there")]);
     }
     let (manifests, blobs): (Vec<&Blob>, Vec<&Blob>) = freight.list.iter().partition(|blob| is_manifest(blob));
-    let mut done: Vec<(Descriptor, &'static str)> = stream::iter(blobs)
-        .map(|blob| async move {
-            let how = one(ctx, freight, name, blob).await?;
-            Ok::<_, Error>((blob.descriptor.clone(), how))
-        })
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await?;
+    let sent = stream::iter(blobs).map(|blob| async move {
+        let how = one(ctx, freight, name, blob).await?;
+        Ok::<_, Error>((blob.descriptor.clone(), how))
+    });
+    let mut sent = pin!(sent.buffered(AT_ONCE));
+    let (mut done, mut failed) = (Vec::new(), None);
+    while let Some(next) = sent.next().await {
+        match next {
+            Ok(object) => done.push(object),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+        // After a stop each one ends by itself, once it has given its upload back; after any other failure nobody waits.
+        if failed.is_some() && ctx.cancel.check().is_ok() {
+            break;
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
     for manifest in manifests {
         ctx.cancel.check()?;
         manifest_at(ctx, freight, name, Which::Digest(&manifest.descriptor.digest), manifest).await?;

@@ -4,7 +4,6 @@
 //! the same layer goes where the link leads; links of lower layers are not followed, as with overlayfs (see [`crate::source`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Bound;
 
@@ -71,7 +70,7 @@ pub enum What {
 }
 
 /// Reads a whole layer, to the end of its stream.
-pub fn list(blob: File, stop: Stop) -> io::Result<(Listing, Compression)> {
+pub fn list(blob: impl Read + 'static, stop: Stop) -> io::Result<(Listing, Compression)> {
     let (stream, found) = unpack(blob, stop)?;
     let mut entries = entries(stream);
     let mut draft = Draft::default();

@@ -9,6 +9,7 @@ mod blob;
 mod choose;
 mod contents;
 mod files;
+pub(crate) mod fuzzing;
 mod image;
 mod index;
 mod list;

@@ -1,7 +1,6 @@
 //! Stage 5: the bytes of a layer as they were before compression. A blob in, a tar stream out that is counted, bounded and hashed.
 //! Reads the file it is given and nothing else.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +37,7 @@ pub struct Unpacked {
 }
 
 /// Unpacks a blob by its first bytes: media types of Docker bases do not always tell the truth.
-pub fn unpack(blob: File, stop: Stop) -> io::Result<(Unpacked, Compression)> {
+pub fn unpack(blob: impl Read + 'static, stop: Stop) -> io::Result<(Unpacked, Compression)> {
     let mut input = BufReader::with_capacity(BUFFER, blob);
     let found = sniff(input.fill_buf()?);
     let input: Box<dyn Read> = match found {

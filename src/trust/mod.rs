@@ -1,13 +1,17 @@
-//! Stage 8: what an image is made of, how it was made, and who vouches for it. Images, digests, signatures and policies in; documents
-//! and what was proven, and by whom, out. May read key and root files and ask registries and the services of sigstore.
+//! Stage 8: may it go out, and who vouches. Images in, what they are made of and how, as documents, out; keys, signatures and policies
+//! in, what was signed, or proven and by whom, out. May read key and root files and ask registries and the services of sigstore.
 
+pub mod attach;
 pub mod base;
 pub mod compare;
+pub mod keys;
 mod papers;
 pub mod predicate;
 pub mod provenance;
 pub mod root;
 pub mod sbom;
+pub mod sign;
+pub mod statement;
 pub mod verify;
 
 pub use papers::{Paper, bills, origins};

@@ -71,7 +71,19 @@ pub struct Server {
     child: Child,
     /// Where it listens: `127.0.0.1:PORT`.
     pub host: String,
-    _room: TempDir,
+    room: TempDir,
+}
+
+impl Server {
+    /// Every request that a registry answered, a line each.
+    pub fn log(&self) -> PathBuf {
+        self.room.path().join("log")
+    }
+
+    /// What a registry holds.
+    pub fn data(&self) -> PathBuf {
+        self.room.path().join("data/docker/registry/v2")
+    }
 }
 
 impl Drop for Server {
@@ -81,39 +93,52 @@ impl Drop for Server {
     }
 }
 
-/// A `docker-registry` on a port of its own; with a name and a password only for who knows them.
-pub fn registry(login: Option<(&str, &str)>) -> Server {
+/// A server on a port of its own: `command` is told where to listen and which directory it may fill.
+pub fn serve(name: &str, command: impl Fn(&str, &Path) -> Command) -> Server {
     let room = tempfile::tempdir().unwrap();
     for _ in 0..5 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let host = format!("127.0.0.1:{port}");
-        let mut config = format!(
-            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: {host}\n",
-            room.path().join("data").display()
-        );
-        if let Some((name, password)) = login {
-            let passwords = room.path().join("htpasswd");
-            std::fs::write(&passwords, run("htpasswd", ["-nbB", name, password])).unwrap();
-            config += &format!("auth:\n  htpasswd:\n    realm: interop\n    path: {}\n", passwords.display());
-        }
-        let file = room.path().join("config.yml");
-        std::fs::write(&file, config).unwrap();
-        let mut command = peer("docker-registry");
-        command.env("OTEL_TRACES_EXPORTER", "none").arg("serve").arg(&file);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::create(room.path().join("log")).unwrap();
+        let mut child = command(&host, room.path()).stdout(log).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..ASKED {
             if child.try_wait().unwrap().is_some() {
                 break;
             }
             if TcpStream::connect(&host).is_ok() {
-                return Server { child, host, _room: room };
+                return Server { child, host, room };
             }
             std::thread::sleep(PAUSE);
         }
         let _ = child.kill();
         let _ = child.wait();
     }
-    panic!("docker-registry does not start")
+    panic!("{name} does not start")
+}
+
+/// A `docker-registry`; with a name and a password only for who knows them.
+pub fn registry(login: Option<(&str, &str)>) -> Server {
+    docker_registry(login, true)
+}
+
+/// A `docker-registry` that lets clients delete, or not.
+pub fn docker_registry(login: Option<(&str, &str)>, deletes: bool) -> Server {
+    serve("docker-registry", |host, room| {
+        let mut config = format!(
+            "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: {deletes}\nhttp:\n  addr: {host}\n",
+            room.join("data").display()
+        );
+        if let Some((name, password)) = login {
+            let passwords = room.join("htpasswd");
+            std::fs::write(&passwords, run("htpasswd", ["-nbB", name, password])).unwrap();
+            config += &format!("auth:\n  htpasswd:\n    realm: interop\n    path: {}\n", passwords.display());
+        }
+        let file = room.join("config.yml");
+        std::fs::write(&file, config).unwrap();
+        let mut command = peer("docker-registry");
+        command.env("OTEL_TRACES_EXPORTER", "none").arg("serve").arg(file);
+        command
+    })
 }
 
 /// A mount that ends with this value.

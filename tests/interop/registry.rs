@@ -7,10 +7,7 @@ use serde_json::Value;
 use crate::layout::{images, text};
 use crate::peers::{Server, done, output, peer, registry, run, said};
 use crate::project::{Project, digest, noise, refused};
-
-const LOGIN: (&str, &str) = ("someone", "a password");
-/// The login in base64, as `config.json` has it.
-const AUTH: &str = "c29tZW9uZTphIHBhc3N3b3Jk";
+use crate::servers::{AUTH, LOGIN};
 
 /// A project that is pushed to a repository; `image` is more of its `[image]`.
 fn project(repository: &str, image: &str) -> Project {
@@ -131,4 +128,54 @@ fn what_others_pushed_is_a_base() {
         let valid = done(peer("crane").env("DOCKER_CONFIG", &docker).args(["validate", "--remote", &reference]));
         assert!(valid.contains("PASS"), "{valid}");
     }
+}
+
+#[test]
+fn con_13_two_blobs_of_one_layer_are_two_blobs() {
+    let server = registry(None);
+    let layer = "[[file]]\nsrc = \"data\"\ndest = \"/data\"\n";
+    let below = Project::new(&format!("[image]\nname = \"{}/below\"\nbase = \"scratch\"\n{layer}", server.host));
+    let below = below.file("data", noise(200_000, 51));
+    let base = digest(&below.run(&["push"]));
+    let name = format!("{}/above", server.host);
+    let above = Project::new(&format!(
+        "[image]\nname = \"{name}\"\nbase = \"{}/below@{base}\"\ncompression = \"zstd\"\n{layer}",
+        server.host
+    ))
+    .file("data", noise(200_000, 51));
+    let pushed = digest(&above.run(&["push"]));
+    let reference = format!("{name}@{pushed}");
+    let manifest: Value = serde_json::from_str(&run("crane", ["manifest", &reference])).unwrap();
+    let config: Value = serde_json::from_str(&run("crane", ["config", &reference])).unwrap();
+    let (layers, ids) = (manifest["layers"].as_array().unwrap(), config["rootfs"]["diff_ids"].as_array().unwrap());
+    assert_eq!((layers.len(), ids.len()), (2, 2), "{manifest} {config}");
+    assert_eq!(ids[0], ids[1], "one content");
+    assert_ne!(layers[0]["digest"], layers[1]["digest"], "two blobs");
+    let out = above.out("pulled");
+    done(
+        peer("skopeo")
+            .args(["copy", "--quiet", "--src-tls-verify=false"])
+            .args([format!("docker://{reference}"), format!("oci:{}:1", out.display())]),
+    );
+    assert_eq!(images(&out)[0].layers.len(), 2);
+}
+
+#[test]
+fn a_mirror_stands_in_for_a_registry_that_is_away() {
+    let (mirror, away) = (registry(None), "127.0.0.1:1");
+    let kept = project(&format!("{}/hub/team/app", mirror.host), "base = \"scratch\"");
+    let digest = digest(&kept.run(&["push"]));
+    let hosts = kept.out("registries.toml");
+    let pull = |name: &str, hosts_text: String| {
+        fs::write(&hosts, hosts_text).unwrap();
+        let other = project("unused.test/app", "base = \"scratch\"");
+        let reference = format!("{name}/team/app@{digest}");
+        let out = format!("oci:{}", other.out("out").display());
+        output(other.command(&["pull", &reference, "-o", &out]).env("STILLFRAME_REGISTRIES", &hosts))
+    };
+    let declared = format!("[host.\"{away}\"]\nmirrors = [\"{}/hub\"]\n", mirror.host);
+    assert_eq!(crate::project::digest(&pull(away, declared.clone())), digest);
+    // Without it the registry is away, and what the mirror has not is looked for at the registry.
+    refused(&pull(away, format!("[host.\"{away}\"]\n")), 3, &[away, "could not connect"]);
+    refused(&pull(away, declared.replace("/hub", "/nothing")), 3, &[away]);
 }

@@ -9,7 +9,7 @@ use crate::project::{Project, release};
 /// The most memory that a build may take, in KiB.
 const MOST_MEMORY: u64 = 150 << 10;
 /// Runs a program and tells its peak of memory, in KiB, on the last line.
-const MEASURE: &str = "import resource, subprocess, sys\n\
+pub const MEASURE: &str = "import resource, subprocess, sys\n\
 code = subprocess.call(sys.argv[1:], stdout=sys.stderr)\n\
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n\
 sys.exit(code)";

@@ -36,6 +36,7 @@ fn prepared(example: &str, directory: &str) -> Project {
         let done = Command::new(words[0]).args(&words[1..]).current_dir(project.path(".")).output().unwrap();
         assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
     }
+    project.brought();
     project
 }
 
@@ -44,6 +45,7 @@ fn twice(example: &str) -> (Project, String) {
     let one = prepared(example, "one");
     let two = Project::named("another place, ä");
     copy(&one.path("."), &two.path("."));
+    two.brought();
     let base = Base::debian();
     let digests = [(&one, "8"), (&two, "1")].map(|(project, jobs)| {
         let base = if example == "dynamic" { base.write(project, "base") } else { String::new() };

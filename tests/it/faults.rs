@@ -13,6 +13,7 @@ pub struct On {
     times: usize,
     cut_body: Option<usize>,
     keep_body: Option<usize>,
+    held: bool,
     reply: Option<Response>,
     edit: Option<Edit>,
 }
@@ -20,7 +21,17 @@ pub struct On {
 /// Requests of a method (`*`: any) whose path and query contain a text: all of them, answered as usual.
 pub fn on(method: &'static str, path: impl Into<String>) -> On {
     let path = path.into();
-    On { method, path, skip: 0, times: usize::MAX, cut_body: None, keep_body: None, reply: None, edit: None }
+    On {
+        method,
+        path,
+        skip: 0,
+        times: usize::MAX,
+        cut_body: None,
+        keep_body: None,
+        held: false,
+        reply: None,
+        edit: None,
+    }
 }
 
 impl On {
@@ -59,6 +70,11 @@ impl On {
         On { cut_body: Some(count), ..self }
     }
 
+    /// Reads so many bytes of the request's body and no more, and keeps the connection.
+    pub fn hold_body(self, count: usize) -> On {
+        On { cut_body: Some(count), held: true, ..self }
+    }
+
     /// Does the work with the first bytes of the request's body only.
     pub fn keep_body(self, count: usize) -> On {
         On { keep_body: Some(count), ..self }
@@ -74,6 +90,7 @@ pub struct Rules(Vec<On>);
 pub struct Rule {
     pub index: Option<usize>,
     pub cut_body: Option<usize>,
+    pub held: bool,
     pub keep_body: Option<usize>,
     pub reply: Option<Response>,
 }
@@ -99,8 +116,8 @@ impl Rules {
                 continue;
             }
             on.times = on.times.saturating_sub(usize::from(on.times != usize::MAX));
-            let (cut_body, keep_body) = (on.cut_body, on.keep_body);
-            return Rule { index: Some(index), cut_body, keep_body, reply: on.reply.clone() };
+            let (cut_body, keep_body, held) = (on.cut_body, on.keep_body, on.held);
+            return Rule { index: Some(index), cut_body, held, keep_body, reply: on.reply.clone() };
         }
         Rule::default()
     }

@@ -19,7 +19,7 @@ pub fn git(project: &Project, words: &[&str]) {
 }
 
 /// A repository with one commit of all its files.
-fn committed(project: Project) -> Project {
+pub fn committed(project: Project) -> Project {
     git(&project, &["init", "-q"]);
     git(&project, &["add", "."]);
     git(&project, &["commit", "-qm", "one"]);

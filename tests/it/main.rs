@@ -1,11 +1,13 @@
 //! Tests from outside: the program as its users meet it, run in a directory of its own, and the library against peers that run
 //! in this process.
 
+mod attest;
 mod bad;
 mod bases;
 mod cli;
 mod conformance;
 mod copies;
+mod corpus;
 mod daily;
 mod docs;
 mod examples;
@@ -19,6 +21,7 @@ mod outputs;
 mod registry;
 mod regressions;
 mod repro;
+mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
 mod sigstore;
 mod store;

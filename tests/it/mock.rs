@@ -177,7 +177,8 @@ async fn the_log_takes_an_entry_once_and_finds_it_again() {
     let (number, within) = (&entry[&id]["logIndex"], &entry[&id]["verification"]["inclusionProof"]["logIndex"]);
     assert_ne!(number, within, "the log has older trees");
     let again = reqwest::get(format!("{url}/api/v1/log/entries?logIndex={number}")).await.unwrap();
-    assert_eq!(again.json::<Value>().await.unwrap(), entry);
+    // Its signatures are new ones.
+    assert_eq!(again.json::<Value>().await.unwrap()[&id]["body"], entry[&id]["body"]);
     let spoiled = String::from_utf8(sent.body).unwrap().replacen("vnd.in-toto", "vnd.another", 1);
     assert_eq!(post(&format!("{url}/api/v1/log/entries"), spoiled, "").await.0, 400, "the signature is checked");
     assert_eq!(sigstore.entries(), (1, 0));

@@ -155,3 +155,13 @@ fn the_ignore_file_did_not_reach_sources_outside_of_its_directory() {
     let listing = project.layout("out").image().listing();
     assert!(!listing.iter().any(|line| line.contains(".env")), "{listing:?}");
 }
+
+#[test]
+fn a_chain_of_operators_in_a_template_overflowed_the_stack() {
+    for chain in ["-".repeat(60_000) + "1", "not ".repeat(60_000) + "1", "1".to_string() + &"|upper".repeat(60_000)] {
+        let project = Project::of(&scratch(&format!("[env]\nA = \"{{{{ {chain} }}}}\"")));
+        let done = project.run(["check"]).fails(2);
+        assert!(done.stderr.contains("bytes of code in one pair of braces, the limit is 1024"), "{}", done.stderr);
+    }
+    Project::of(&scratch("[env]\nA = \"{{ --1 }}{{ not not 1 }}{{ 'a'|upper|lower }}\"")).run(["check"]).success();
+}

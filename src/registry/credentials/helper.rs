@@ -90,42 +90,49 @@ async fn run(
     })?;
     let mut command = Command::new(path);
     command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .map_err(|cause| Error::usage(format!("the credential helper `{program}` does not start")).because(cause))?;
+    let mut child = command.spawn().map_err(|cause| {
+        by_hand(&program, format!("the credential helper `{program}` does not start")).because(cause)
+    })?;
     let said = tokio::time::timeout(patience, talk(&mut child, input)).await;
     let (success, output) = match said {
         Ok(Ok(said)) => said,
         Ok(Err(cause)) => {
             let _ = child.kill().await;
-            return Err(Error::usage(format!("the credential helper `{program}` failed")).because(cause));
+            return Err(by_hand(&program, format!("the credential helper `{program}` failed")).because(cause));
         }
         Err(_) => {
             let _ = child.kill().await;
-            return Err(Error::usage(format!(
-                "the credential helper `{program}` did not answer within {} s",
-                patience.as_secs_f32()
-            )));
+            let limit = patience.as_secs_f32();
+            return Err(by_hand(
+                &program,
+                format!("the credential helper `{program}` did not answer within {limit} s"),
+            ));
         }
     };
     Ok((program, success, output))
 }
 
-fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
+/// The error for a helper that does not do its work, and the way out.
+fn by_hand(program: &str, message: String) -> Error {
+    Error::usage(message).hint(format!(
+        "run `{program} get` by hand to see why (what it prints may be secret and is not shown here), or take it out of the file that names it"
+    ))
+}
+
+/// What a helper's output means; nothing of it is ever in an error.
+pub(in crate::registry) fn judge(program: &str, success: bool, output: &[u8]) -> Result<Option<Credential>> {
     if output.len() as u64 > MOST_BYTES {
-        return Err(Error::usage(format!(
-            "the credential helper `{program}` printed over {MOST_BYTES} bytes, which is the limit"
-        )));
+        let told = format!("the credential helper `{program}` printed over {MOST_BYTES} bytes, which is the limit");
+        return Err(by_hand(program, told));
     }
     if !success {
         if String::from_utf8_lossy(output).trim() == NOTHING {
             return Ok(None);
         }
-        return Err(Error::usage(format!("the credential helper `{program}` failed"))
-            .hint("run it by hand to see why; what it prints may be secret and is not shown here"));
+        return Err(by_hand(program, format!("the credential helper `{program}` failed")));
     }
     let said: Said = serde_json::from_slice(output).map_err(|_| {
-        Error::usage(format!("the credential helper `{program}` printed something that is not its JSON"))
+        by_hand(program, format!("the credential helper `{program}` printed something that is not its JSON"))
     })?;
     if said.secret.is_empty() {
         return Ok(None);
@@ -153,7 +160,8 @@ async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, Vec<u8>
     Ok((child.wait().await?.success(), output))
 }
 
-fn check(helper: &str, server: &str) -> Result<()> {
+/// Refuses what is no name of a helper or could be more than one line of input.
+pub(in crate::registry) fn check(helper: &str, server: &str) -> Result<()> {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let first = helper.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if !first || !helper.bytes().all(inner) {

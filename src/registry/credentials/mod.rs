@@ -2,7 +2,7 @@
 //! May read the credential files of docker and podman, the environment variables that name them, and run credential helpers.
 
 mod file;
-mod helper;
+pub(super) mod helper;
 mod keep;
 mod trail;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::{File, Place, Source, helper};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::oci::Registry;
 
 /// What one place holds.
@@ -17,8 +17,8 @@ pub struct Look {
     pub told: String,
     /// Whether it is what is used.
     pub used: bool,
-    /// What is wrong with it, if something is.
-    pub wrong: Option<String>,
+    /// What to do, if something is wrong with it.
+    pub next: Option<String>,
 }
 
 impl Source {
@@ -30,16 +30,12 @@ impl Source {
         for place in &self.places {
             let mut look = match self.look(place, registry, path, patience, used).await {
                 Ok(look) => look,
-                Err(error) => {
-                    let wrong = std::iter::once(error.message().to_string()).chain(error.causes());
-                    let wrong = Some(wrong.collect::<Vec<_>>().join(": "));
-                    Look { place: place.name(), told: "cannot be used".into(), used: false, wrong }
-                }
+                Err(error) => broken(place, &error),
             };
             look.used &= !used;
-            used |= look.used || look.wrong.is_some();
-            if look.wrong.is_none() {
-                look.wrong = open_to_others(place);
+            used |= look.used || look.next.is_some();
+            if look.next.is_none() {
+                look.next = open_to_others(place);
             }
             looks.push(look);
         }
@@ -49,11 +45,11 @@ impl Source {
     /// All places, whether they can be read and which helpers they name; no helper is asked.
     pub fn files(&self) -> Vec<Look> {
         let one = |place: &Place| {
-            let look = |told: String, wrong| Look { place: place.name(), told, used: false, wrong };
+            let look = |told: String, next| Look { place: place.name(), told, used: false, next };
             match File::read(place) {
                 Ok(Some(file)) => look(file.told(), open_to_others(place)),
                 Ok(None) => look("not there".into(), None),
-                Err(error) => look("cannot be read".into(), Some(error.message().to_string())),
+                Err(error) => broken(place, &error),
             }
         };
         self.places.iter().map(one).collect()
@@ -67,7 +63,7 @@ impl Source {
         patience: Duration,
         used: bool,
     ) -> Result<Look> {
-        let look = |told: String, used: bool| Look { place: place.name(), told, used, wrong: None };
+        let look = |told: String, used: bool| Look { place: place.name(), told, used, next: None };
         let Some(file) = File::read(place)? else { return Ok(look("not there".into(), false)) };
         let mut silent = Vec::new();
         let mut helpers: Vec<(String, String)> = file.helper_for(registry).into_iter().collect();
@@ -97,7 +93,17 @@ impl Source {
     }
 }
 
-/// What is wrong with a file that others may read.
+/// A place that cannot be used.
+fn broken(place: &Place, error: &Error) -> Look {
+    let told: Vec<String> = std::iter::once(error.message().to_string()).chain(error.causes()).collect();
+    let next = match error.hints() {
+        [] => format!("repair {}, or take it away", place.name()),
+        hints => hints.join("; "),
+    };
+    Look { place: place.name(), told: told.join(": "), used: false, next: Some(next) }
+}
+
+/// What to do about a file that others may read.
 fn open_to_others(place: &Place) -> Option<String> {
     let Place::File(path) = place else { return None };
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o077;

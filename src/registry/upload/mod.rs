@@ -2,8 +2,11 @@
 //!
 //! One request with the whole body is the rule; a session that broke is resumed, and a registry that does not take large bodies gets
 //! pieces. Whatever happens in between, the end is a digest that the registry confirmed.
+//!
+//! No other process goes on with a session: the spec has no way to find one again, and its address (`_state`, signatures) is as good as a
+//! credential, so it is never written down. What a killed run finished is not sent again (STA-02); what it began is.
 
-mod steps;
+pub(super) mod steps;
 
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};

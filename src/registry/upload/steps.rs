@@ -12,11 +12,11 @@ use crate::registry::retry::Stop;
 use crate::registry::wire::{Call, Payload, Reply};
 
 /// The header in which a registry says how small a piece may be.
-const LEAST: &str = "oci-chunk-min-length";
+pub(in crate::registry) const LEAST: &str = "oci-chunk-min-length";
 /// The smallest piece that is tried.
 pub(super) const SMALLEST: u64 = 64 << 10;
 /// The largest piece that a registry may demand.
-const LARGEST: u64 = 1 << 30;
+pub(in crate::registry) const LARGEST: u64 = 1 << 30;
 
 /// What one request of an upload came to.
 pub(super) enum Step {
@@ -171,7 +171,7 @@ impl Upload<'_> {
 }
 
 /// How many bytes a `Range` header counts (`0-LAST`).
-fn stored(headers: &HeaderMap) -> Option<u64> {
+pub(in crate::registry) fn stored(headers: &HeaderMap) -> Option<u64> {
     let text = header(headers, RANGE.as_str())?.trim();
     let text = text.strip_prefix("bytes=").unwrap_or(text);
     let (first, last) = text.split_once('-')?;
@@ -181,6 +181,7 @@ fn stored(headers: &HeaderMap) -> Option<u64> {
     last.parse::<u64>().ok()?.checked_add(1)
 }
 
-pub(super) fn least(headers: &HeaderMap) -> u64 {
+/// The smallest piece that a registry takes, by its word.
+pub(in crate::registry) fn least(headers: &HeaderMap) -> u64 {
     header(headers, LEAST).and_then(|text| text.trim().parse().ok()).unwrap_or(0).min(LARGEST)
 }

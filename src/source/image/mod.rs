@@ -2,7 +2,7 @@
 //! unknown platforms and attestations are carried as they are. May ask registries, read layouts and archives, and use the store.
 
 mod attached;
-mod docker;
+pub(super) mod docker;
 mod find;
 mod one;
 mod within;

@@ -11,14 +11,13 @@ mod look;
 mod program;
 mod purl;
 mod spdx;
-#[cfg(test)]
-mod tests;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use inventory::Inventory;
 pub use look::look;
+pub use program::{Language, Module, modules};
 pub use purl::image as image_purl;
 
 use crate::manifest::Bill;

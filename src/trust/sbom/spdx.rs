@@ -89,7 +89,7 @@ fn package(inventory: &Inventory, at: usize, part: &Part) -> Value {
     }
     let purpose = match part.what {
         What::Image | What::Base => Some("CONTAINER"),
-        What::System => Some("OPERATING-SYSTEM"),
+        What::System => Some("OPERATING_SYSTEM"),
         What::Layer => Some("ARCHIVE"),
         What::Module(Language::Rust | Language::Go) => Some("LIBRARY"),
         What::Package | What::File => None,

@@ -16,8 +16,9 @@ mod policy;
 mod statement;
 
 pub use bundle::{Proof, check as check_bundle, check_blob};
+pub use legacy::{ENVELOPE, SIMPLE};
 pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
-pub use statement::Claim;
+pub use statement::{Claim, PAYLOAD_TYPE};
 
 use std::fmt;
 

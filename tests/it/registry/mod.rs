@@ -1,15 +1,21 @@
 //! The fault registry: a real registry in this process, on a port of its own, that can be told to stumble, cut, stall and lie.
 
 mod auth;
+mod bounds;
+mod canaries;
+mod environment;
+mod grammar;
 mod lists;
 mod mirrors;
 mod model;
 mod net;
+mod proxies;
 mod pull;
 mod push;
 mod retry;
 mod serve;
 mod stand;
+mod stop;
 mod upload;
 
 use std::net::SocketAddr;
@@ -174,6 +180,17 @@ impl Registry {
         self.lock().log.clear();
     }
 
+    /// Waits until so many requests of this method that contain this text came.
+    pub async fn saw(&self, count: usize, method: &str, path: &str) {
+        let all = async {
+            while self.count(method, path) < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(60), all).await;
+        assert!(came.is_ok(), "{method} {path} did not come {count} times: {:?}", self.told());
+    }
+
     /// Makes all tokens useless.
     pub fn revoke(&self) {
         self.lock().model.tokens.clear();
@@ -223,6 +240,9 @@ async fn connection(registry: Registry, mut line: impl http::Line) {
         }
         if rule.cut_body.is_some() {
             registry.stumble(request);
+            if rule.held {
+                std::future::pending::<()>().await;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
             line.reset();
             return;

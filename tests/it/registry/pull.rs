@@ -255,7 +255,7 @@ async fn lim_01_endless_answers_end() {
     let registry = Registry::start().await;
     let blob = registry.blob("app", &noise(1000));
     let digest = registry.image("app", "1");
-    registry.bearer("user", "word");
+    registry.bearer("user", "CANARY-word");
     registry.fault(on("GET", "/token").times(1).how(How::Endless));
     let (stand, repository) = (Stand::new(), registry.repository("app"));
     let error = stand.blob(&repository, &blob).await.unwrap_err();

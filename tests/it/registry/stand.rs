@@ -11,6 +11,8 @@ use stillframe::oci::{Descriptor, Digest, Repository, Tag};
 use stillframe::registry::credentials::{Credential, Source};
 use stillframe::registry::{Client, Clock, Hosts, Patience, Settings};
 
+use crate::support::canary;
+
 /// A client and what was heard of it.
 pub struct Stand {
     pub client: Client,
@@ -108,6 +110,15 @@ impl Stand {
     /// All that was said so far, in one text.
     pub fn said(&self) -> String {
         format!("{:?}", self.events.lock().unwrap())
+    }
+}
+
+impl Drop for Stand {
+    /// Nothing that it said holds a secret.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            canary::silent(&self.said());
+        }
     }
 }
 

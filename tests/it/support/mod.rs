@@ -1,6 +1,7 @@
 //! What all tests of the command line share: a project to run the program in, bases to build on, a reader of what was built.
 
 pub mod base;
+pub mod canary;
 pub mod layout;
 pub mod project;
 

@@ -1,6 +1,7 @@
 //! A directory with a manifest, and the program run in it: `Project::new().file(..).run(["build"]).success()`.
 //! Nothing of the machine's environment reaches the program.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -8,6 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::canary;
 use super::layout::Layout;
 
 /// How long one run may take; what takes longer hangs.
@@ -24,6 +27,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub struct Project {
     around: TempDir,
     directory: PathBuf,
+    /// The files that the test wrote.
+    given: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// One run that has not begun.
@@ -61,7 +66,7 @@ impl Project {
         let directory = fs::canonicalize(around.path()).unwrap().join(name);
         fs::create_dir(&directory).unwrap();
         fs::create_dir(around.path().join("home")).unwrap();
-        Project { around, directory }
+        Project { around, directory, given: Mutex::default() }
     }
 
     /// A project with this manifest.
@@ -94,7 +99,13 @@ impl Project {
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let at = self.path(path);
         fs::create_dir_all(at.parent().unwrap()).unwrap();
-        fs::write(at, content).unwrap();
+        fs::write(&at, content).unwrap();
+        self.given.lock().unwrap().insert(at);
+    }
+
+    /// The home directory of its runs.
+    pub fn home(&self) -> PathBuf {
+        self.around.path().join("home")
     }
 
     /// Where something of the project is.
@@ -104,7 +115,7 @@ impl Project {
 
     /// Where the store is.
     pub fn store(&self) -> PathBuf {
-        self.around.path().join("home").join("store").join("v1")
+        self.home().join("store").join("v1")
     }
 
     /// What is in a directory of the project, sorted.
@@ -115,10 +126,16 @@ impl Project {
     /// A run with these words.
     pub fn run<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stillframe"));
-        let home = self.around.path().join("home");
+        let home = self.home();
         command.args(words).current_dir(&self.directory).env_clear().stdin(Stdio::null());
         command.env("STILLFRAME_HOME", home.join("store")).env("HOME", home);
         Run { command, stdout: Stdio::piped(), directory: self.directory.clone() }
+    }
+
+    /// Everything that is there now was given to the project: what a compiler wrote may hold any word.
+    pub fn brought(&self) {
+        let there = canary::kept(&self.directory, &BTreeSet::new());
+        self.given.lock().unwrap().extend(there);
     }
 
     /// Builds into the layout `out`, and reads and validates it.
@@ -137,6 +154,17 @@ impl Project {
         let layout = Layout::open(&self.path(path));
         layout.validate();
         layout
+    }
+}
+
+impl Drop for Project {
+    /// What its runs left holds no secret.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let home = self.directory.with_file_name("home");
+            let kept = [&self.directory, &home].map(|place| canary::kept(place, &self.given.lock().unwrap())).concat();
+            assert!(kept.is_empty(), "a secret was kept in {kept:?}");
+        }
     }
 }
 
@@ -253,6 +281,8 @@ impl Running {
         let directory = self.directory.to_str().unwrap().to_string();
         let clean = |text: String| text.replace(&directory, "PROJECT");
         let (stdout, stderr) = (clean(self.stdout.join().unwrap()), clean(self.stderr.join().unwrap()));
+        canary::silent(&stdout);
+        canary::silent(&stderr);
         Done { code: status.code(), stdout, stderr }
     }
 }

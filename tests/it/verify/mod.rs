@@ -2,6 +2,7 @@
 
 mod bases;
 mod fixture;
+mod keyless;
 mod limits;
 mod refusals;
 mod roots;

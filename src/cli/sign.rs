@@ -1,0 +1,202 @@
+//! Stage 10: `stillframe sign`, `stillframe attest` and `stillframe keygen`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::{Attest, Keygen, Sign, With};
+use super::prompt;
+use super::session::{Session, outside, password};
+use super::tag::find;
+use crate::error::{Error, Report, Result};
+use crate::event::Event;
+use crate::manifest::{self, Method};
+use crate::oci::json::canonical;
+use crate::oci::{Descriptor, Reference, Repository};
+use crate::ship;
+use crate::source::{self, Place};
+use crate::trust::keys::{self, Key};
+use crate::trust::predicate::predicate_type;
+use crate::trust::sign::{self, Format, Object, Signed};
+
+/// Something in a registry that is to be signed.
+struct Image {
+    repository: Repository,
+    descriptor: Descriptor,
+}
+
+/// Signs an image by its digest, and with it every image of an index.
+pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
+    let (key, format) = signer(session, &options.with).await?;
+    let references = match (&options.reference, &options.from) {
+        (Some(place), _) => vec![in_registry(place)?.clone()],
+        (None, Some(receipt)) => named(receipt)?,
+        (None, None) => return Err(Error::usage("nothing says what is to be signed")),
+    };
+    let mut signed = Vec::new();
+    let mut lines = String::new();
+    for reference in &references {
+        let images = images(session, reference, !options.no_recursive).await?;
+        for image in &images {
+            let annotations = options.with.annotations();
+            let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
+            let done = sign::sign(&session.ctx, &key, object, format).await;
+            let done = done.map_err(|error| error.context(image.doing("signing")))?;
+            signed.extend(told(session, image, done));
+        }
+        if let Some(root) = images.last() {
+            lines += &format!("{}@{}\n", root.repository, root.descriptor.digest);
+        }
+    }
+    finish(session, &options.with, &signed, &lines)
+}
+
+/// Attests a document of an image.
+pub async fn attest(session: &Session<'_>, options: &Attest) -> Result<u8> {
+    let kind = predicate_type(&options.kind)?;
+    let predicate = sign::predicate(&options.predicate)?;
+    let (key, format) = signer(session, &options.with).await?;
+    let images = images(session, in_registry(&options.reference)?, false).await?;
+    let annotations = options.with.annotations();
+    let mut signed = Vec::new();
+    let mut lines = String::new();
+    for image in &images {
+        let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
+        let done = sign::attest(&session.ctx, &key, object, &kind, &predicate, format).await;
+        signed.extend(told(session, image, done.map_err(|error| error.context(image.doing("attesting")))?));
+        lines += &format!("{}@{}\n", image.repository, image.descriptor.digest);
+    }
+    finish(session, &options.with, &signed, &lines)
+}
+
+/// Makes a key pair.
+pub async fn keygen(session: &Session<'_>, options: &Keygen) -> Result<u8> {
+    let secret = match password() {
+        Some(secret) => secret,
+        None if prompt::possible() => {
+            let first = prompt::ask(session, "password for the private key (empty: none): ", true).await?;
+            if first != prompt::ask(session, "once more: ", true).await? {
+                return Err(Error::usage("the passwords are not the same; nothing was written"));
+            }
+            first
+        }
+        None => prompt::stdin_line().await?,
+    };
+    let (private, public) = keys::write(&options.output_prefix, &keys::generate(secret.as_bytes())?)?;
+    if session.terminal.json() {
+        session.terminal.document(json!({ "private": private, "public": public }), &Report::default())?;
+    } else {
+        session.terminal.result(&format!("{}\n{}\n", private.display(), public.display()))?;
+    }
+    Ok(0)
+}
+
+impl With {
+    fn annotations(&self) -> BTreeMap<String, String> {
+        self.annotation.iter().cloned().collect()
+    }
+}
+
+impl Image {
+    fn doing(&self, what: &str) -> String {
+        format!("{what} `{}@{}`", self.repository, self.descriptor.digest)
+    }
+}
+
+/// The key and the format: as the options say, else as the manifest says.
+async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
+    let manifest = match with.key {
+        Some(_) => None,
+        None => signing(session)?,
+    };
+    let reference = match (&with.key, manifest.as_ref().map(|signing| &signing.method)) {
+        (Some(key), _) | (None, Some(Method::Key(key))) => key.clone(),
+        (None, Some(Method::Keyless)) => {
+            return Err(Error::usage("`[sign]` says `method = \"keyless\"`, which this version cannot do yet")
+                .hint("sign with a key: `--key cosign.key`; `stillframe keygen` makes one"));
+        }
+        (None, None) => {
+            return Err(Error::usage("nothing says with what to sign")
+                .hint("write `--key cosign.key` (`stillframe keygen` makes one), or `[sign]` into the manifest"));
+        }
+    };
+    let text = keys::text(&reference)?;
+    let secret = match password() {
+        Some(secret) => secret,
+        None if prompt::possible() => {
+            prompt::ask(session, &format!("password of the private key `{reference}`: "), true).await?
+        }
+        None => prompt::stdin_line().await?,
+    };
+    let format = with.format.or(manifest.map(|signing| signing.format)).unwrap_or(Format::Both);
+    Ok((Key::read(&text, secret.as_bytes(), &reference)?, format))
+}
+
+/// What the manifest says of signing, if there is one.
+fn signing(session: &Session<'_>) -> Result<Option<manifest::Signing>> {
+    let Ok(location) = manifest::locate::locate(&session.options.file) else { return Ok(None) };
+    let manifest::Read { manifest, report } = manifest::read(&location, &outside(&session.options.set));
+    report.pass()?;
+    Ok(manifest.sign)
+}
+
+fn in_registry(place: &Place) -> Result<&Reference> {
+    match place {
+        Place::Registry(reference) => Ok(reference),
+        other => Err(Error::usage(format!("`{other}` is in no registry, and signatures are kept there"))
+            .hint("push it first; `stillframe copy` takes any image to a registry")),
+    }
+}
+
+/// What a receipt names, by digest.
+fn named(receipt: &Path) -> Result<Vec<Reference>> {
+    let wrong = || Error::usage(format!("`{}` is not a receipt of a push", receipt.display()));
+    let document = sign::predicate(receipt)?;
+    let references = document["references"].as_array().filter(|list| !list.is_empty()).ok_or_else(wrong)?;
+    let read = |one: &Value| {
+        let reference: Reference = one.as_str().ok_or_else(wrong)?.parse()?;
+        match reference.digest {
+            Some(_) => Ok(reference),
+            None => Err(wrong()),
+        }
+    };
+    references.iter().map(read).collect()
+}
+
+/// What a reference leads to now, children before their index. It is resolved once; what is signed is the digest.
+async fn images(session: &Session<'_>, reference: &Reference, all: bool) -> Result<Vec<Image>> {
+    let digest = find(&session.ctx, reference).await?.digest;
+    let pinned = Reference { digest: Some(digest), ..reference.clone() };
+    let opened = source::open(&session.ctx, &Place::Registry(pinned)).await?;
+    let image = |descriptor: &Descriptor| Image {
+        repository: reference.repository.clone(),
+        descriptor: Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size),
+    };
+    let every = opened.documents.iter().map(|paper| image(&paper.descriptor));
+    Ok(every.filter(|image| all || image.descriptor.digest == digest).collect())
+}
+
+fn told(session: &Session<'_>, image: &Image, done: Vec<Signed>) -> Vec<Value> {
+    let tell = |one: Signed| {
+        let (digest, format, how) = (&one.subject, one.format, one.how);
+        session.ctx.say(Event::Detail { text: format!("{}@{digest}: {format}: {how}", image.repository) });
+        let mut value = one.to_json();
+        value["name"] = json!(image.repository.to_string());
+        value
+    };
+    done.into_iter().map(tell).collect()
+}
+
+fn finish(session: &Session<'_>, with: &With, signed: &[Value], lines: &str) -> Result<u8> {
+    let references: Vec<&str> = lines.lines().collect();
+    let document = json!({ "references": references, "signed": signed });
+    if let Some(path) = &with.receipt {
+        ship::receipt(path, &canonical(&document))?;
+    }
+    match session.terminal.json() {
+        true => session.terminal.document(document, &Report::default())?,
+        false => session.terminal.result(lines)?,
+    }
+    Ok(0)
+}

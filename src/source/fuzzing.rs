@@ -1,0 +1,84 @@
+//! Stage 5, for fuzzing: doors to what reads archives (`crate::fuzzing`). Bytes in, a panic where a promise is broken. Writes one
+//! temporary file and one temporary store.
+
+use std::io::{Cursor, Read, Write};
+
+use crate::event::{Cancel, nowhere};
+use crate::source::image::docker;
+use crate::source::index::{FileIndex, Kind, TEXTS};
+use crate::source::list::{Item, Listing, What, list};
+use crate::source::local::{Found, headers};
+use crate::source::memo;
+use crate::source::merge::merge;
+use crate::source::tar::{MOST_PATH_BYTES, Type, entries};
+use crate::source::unpack::Stop;
+use crate::source::walk::parent;
+use crate::store::Store;
+
+/// The entries of a tar are no more than its bytes; what a layer says is a tree of plain paths, and is remembered as it is.
+pub(crate) fn tar(bytes: &[u8]) {
+    let mut found = entries(bytes);
+    let (mut count, mut total) = (0, 0);
+    while let Ok(Some(entry)) = found.step() {
+        count += 1;
+        assert!(entry.path.len() <= MOST_PATH_BYTES && entry.target.len() <= MOST_PATH_BYTES);
+        assert!(entry.mode <= 0o7777 && (entry.kind == Type::File || entry.size == 0));
+        let mut data = Vec::new();
+        found.read_to_end(&mut data).expect("memory can be read");
+        total += data.len();
+        assert!(!entry.whole || data.len() as u64 <= entry.size);
+    }
+    assert!(count * 512 + total <= bytes.len());
+    let Ok((listing, _)) = list(Cursor::new(bytes.to_vec()), Stop::default()) else { return };
+    listed(&listing);
+    let index = merge(std::slice::from_ref(&listing));
+    index.iter().for_each(indexed);
+    assert!(memo::read(&memo::write(&listing)).is_some_and(|again| again == listing));
+}
+
+fn listed(listing: &Listing) {
+    for (path, item) in &listing.items {
+        assert!(is_plain(path), "{}", path.escape_ascii());
+        let above = listing.items.get(parent(path)).map(|item| &item.what);
+        let stands = matches!(above, Some(What::Implied | What::Known(Kind::Directory)));
+        assert!(stands || parent(path).is_empty(), "{} stands in nothing", path.escape_ascii());
+        if let Item { what: What::Lower(target), .. } = item {
+            assert!(is_plain(target), "{}", target.escape_ascii());
+        }
+    }
+    assert!(listing.whiteouts.iter().chain(&listing.opaque).all(|path| is_plain(path)));
+    assert!(listing.texts.keys().all(|path| TEXTS.iter().any(|text| text.as_bytes() == &**path)));
+}
+
+fn indexed(index: &FileIndex) {
+    for (path, _) in index.iter() {
+        let above = index.at(parent(path)).map(|node| &node.kind);
+        assert_eq!(above, Some(&Kind::Directory), "{}", path.escape_ascii());
+    }
+}
+
+/// Whether a path stays below the root and can be written in one way only.
+fn is_plain(path: &[u8]) -> bool {
+    path.is_empty() || path.split(|byte| *byte == b'/').all(|part| !matches!(part, [] | [b'.'] | [b'.', b'.']))
+}
+
+/// The files of an archive lie in it; an archive of `docker save` is taken whole or refused.
+pub(crate) fn docker_archive(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(bytes).expect("a temporary file");
+    let mut read = file.reopen().expect("a temporary file");
+    for (path, found) in headers(&mut read).unwrap_or_default() {
+        assert!(is_plain(&path), "{}", path.escape_ascii());
+        if let Found::Plain { start, size } = found {
+            assert!(start + size <= bytes.len() as u64, "{}", path.escape_ascii());
+        }
+    }
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let (store, cancel) = (Store::new(home.path(), false, nowhere()), Cancel::default());
+    let Ok(docker::Names::Images(count)) = docker::names(&store, file.path(), &cancel) else { return };
+    for at in 0..count.min(2) {
+        if let Ok(taken) = docker::take(&store, file.path(), Some(&format!("{}{at}", docker::AT)), &cancel) {
+            assert!(store.open(&taken.root.digest).is_ok_and(|found| found.is_some()), "its manifest is not there");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Stage 8: how signatures are put beside an image. Bytes in; blobs, a referrer or a new layer of a legacy tag out. May ask the registry.
+//! (OCI distribution spec 1.1, "Referrers"; cosign's tags `sha256-….sig` and `.att`.)
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::keys::Key;
+use super::sign::{BUNDLE, Object, Signed};
+use super::verify::{ENVELOPE, SIGNATURE, SIMPLE};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::oci::json::{canonical, read};
+use crate::oci::{Descriptor, Digest, Repository, Tag, media};
+use crate::registry::{PushedManifest, Which};
+
+/// The ending of the tag that holds legacy signatures.
+pub const SIGNATURES: &str = "sig";
+/// The ending of the tag that holds legacy attestations.
+pub const ATTESTATIONS: &str = "att";
+/// The annotation that holds a legacy signature.
+const SIGNATURE_KEY: &str = "dev.cosignproject.cosign/signature";
+/// The media type and the content of a config that says nothing.
+const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
+/// Most layers of a legacy tag: what verifiers read (cosign).
+const MOST_LAYERS: usize = 1000;
+/// How often a tag is written again because somebody else wrote it at the same time.
+const MOST_ROUNDS: u32 = 10;
+
+/// A layer of a legacy tag.
+pub struct Layer {
+    media_type: &'static str,
+    bytes: Vec<u8>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Layer {
+    /// The payload of a signature, signed.
+    pub fn simple(bytes: Vec<u8>, key: &Key) -> Result<Layer> {
+        let signature = STANDARD.encode(key.sign(&bytes)?);
+        let annotations = BTreeMap::from([(SIGNATURE_KEY.to_string(), signature)]);
+        Ok(Layer { media_type: SIMPLE, bytes, annotations })
+    }
+
+    /// The envelope of an attestation.
+    pub fn envelope(bytes: Vec<u8>, predicate_type: &str) -> Layer {
+        let pairs = [(SIGNATURE_KEY, ""), ("predicateType", predicate_type)];
+        let annotations = pairs.map(|(key, value)| (key.to_string(), value.to_string())).into();
+        Layer { media_type: ENVELOPE, bytes, annotations }
+    }
+}
+
+/// Puts a bundle beside an image, as a manifest that refers to it.
+pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<()> {
+    let config = blob(ctx, object.repository, EMPTY.0, EMPTY.1).await?;
+    let layer = blob(ctx, object.repository, BUNDLE, bytes).await?;
+    let subject = Descriptor::new(&object.image.media_type, object.image.digest, object.image.size);
+    // No `created`: the log says when it was signed, and a clock of ours would say less.
+    let manifest = canonical(&json!({
+        "schemaVersion": 2,
+        "mediaType": media::MANIFEST,
+        "artifactType": BUNDLE,
+        "config": config,
+        "layers": [layer],
+        "subject": subject,
+        "annotations": {
+            "dev.sigstore.bundle.content": "dsse-envelope",
+            "dev.sigstore.bundle.predicateType": predicate_type,
+        },
+    }));
+    ctx.registries.add_referrer(object.repository, &subject, media::MANIFEST, &manifest).await?;
+    Ok(())
+}
+
+/// Adds a layer under a legacy tag. What is there stays; who writes at the same time is written again.
+pub async fn legacy(ctx: &Ctx, key: &Key, object: Object<'_>, ending: &str, layer: Layer) -> Result<Signed> {
+    let tag: Tag = format!("sha256-{}.{ending}", object.image.digest.hex()).parse()?;
+    let predicate_type = layer.annotations.get("predicateType").map_or(SIGNATURE, String::as_str).to_string();
+    let entry = Descriptor {
+        annotations: layer.annotations.clone(),
+        ..blob(ctx, object.repository, layer.media_type, &layer.bytes).await?
+    };
+    let mut how = "already there";
+    for _ in 0..MOST_ROUNDS {
+        let there = layers(ctx, object.repository, &tag).await?;
+        // Found again after it was written: nobody has written over it.
+        if let Some(other) = there.iter().find(|other| same(other, &entry, key, &layer.bytes)) {
+            let subject = object.image.digest;
+            return Ok(Signed { subject, predicate_type, blob: other.digest, format: "legacy", how });
+        }
+        let mut layers = there;
+        layers.push(entry.clone());
+        if layers.len() > MOST_LAYERS {
+            return Err(Error::remote(format!(
+                "`{}:{tag}` holds {MOST_LAYERS} signatures, which is the limit",
+                object.repository
+            )));
+        }
+        write(ctx, object.repository, &tag, &layers).await?;
+        how = "signed";
+        ctx.registries.settle().await?;
+    }
+    Err(Error::remote(format!("others kept changing `{}:{tag}` for {MOST_ROUNDS} rounds", object.repository))
+        .hint("run again when fewer are at work"))
+}
+
+/// Whether a layer that is there says what ours says, by the same key: ECDSA signs differently each time.
+fn same(other: &Descriptor, ours: &Descriptor, key: &Key, payload: &[u8]) -> bool {
+    let signature = other.annotations.get(SIGNATURE_KEY).and_then(|text| STANDARD.decode(text).ok());
+    other.digest == ours.digest
+        && (other.annotations == ours.annotations
+            || signature.is_some_and(|signature| key.public().signed(payload, &signature)))
+}
+
+async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descriptor]) -> Result<()> {
+    let epoch = "0001-01-01T00:00:00Z";
+    let ids: Vec<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
+    let history: Vec<Value> = layers.iter().map(|_| json!({ "created": epoch })).collect();
+    let config = canonical(&json!({
+        "architecture": "",
+        "created": epoch,
+        "history": history,
+        "os": "",
+        "rootfs": { "type": "layers", "diff_ids": ids },
+        "config": {},
+    }));
+    let config = blob(ctx, repository, media::CONFIG, &config).await?;
+    let manifest = canonical(&json!({
+        "schemaVersion": 2,
+        "mediaType": media::MANIFEST,
+        "config": config,
+        "layers": layers,
+    }));
+    match ctx.registries.push_manifest(repository, Which::Tag(tag), media::MANIFEST, &manifest).await? {
+        PushedManifest::Missing(_) => Err(Error::remote(format!("`{repository}` lacks what `{tag}` names"))),
+        _ => Ok(()),
+    }
+}
+
+/// What a legacy tag holds now.
+async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<Vec<Descriptor>> {
+    let Some(found) = ctx.registries.manifest(repository, Which::Tag(tag)).await? else { return Ok(Vec::new()) };
+    let what = format!("what `{repository}:{tag}` holds");
+    let mut document: Value = read(&found.bytes, &what)?;
+    let layers = serde_json::from_value(document["layers"].take());
+    layers.map_err(|cause| Error::remote(format!("{what} is not a list of signatures")).because(cause))
+}
+
+async fn blob(ctx: &Ctx, repository: &Repository, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {
+    let descriptor = Descriptor::of(media_type, bytes);
+    ctx.registries.push_blob(repository, &descriptor, &Bytes::copy_from_slice(bytes), &[]).await?;
+    Ok(descriptor)
+}

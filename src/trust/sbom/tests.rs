@@ -1,1 +1,0 @@
-//! Tests of bills of materials: programs made by hand, and what is read from them.
