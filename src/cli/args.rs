@@ -88,6 +88,8 @@ pub enum Command {
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
     Push(Push),
+    /// Builds, pushes by digest, attests, signs, verifies that, and only then sets the tags
+    Release(Release),
     /// Builds, and prints what is in the image: a bill of materials
     Sbom(Sbom),
     /// Builds, and prints how the image was made: SLSA provenance
@@ -208,6 +210,18 @@ pub struct Push {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// The options of `release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    #[command(flatten)]
+    pub leaves: Leaves,
+    /// Releases without signatures and attestations
+    #[arg(long, conflicts_with_all = ["key", "signature_format", "annotation"])]
+    pub no_sign: bool,
+    #[command(flatten)]
+    pub with: With,
 }
 
 /// The options of `pull`.

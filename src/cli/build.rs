@@ -60,7 +60,7 @@ async fn ship_all(
 }
 
 /// One line for each name: `NAME@sha256:…`.
-fn lines(made: &Made) -> String {
+pub fn lines(made: &Made) -> String {
     let digest = made.artifact.digest();
     match made.target.names.as_slice() {
         [] => format!("{digest}\n"),
@@ -68,7 +68,8 @@ fn lines(made: &Made) -> String {
     }
 }
 
-fn document(made: &Made, pushed: &[Pushed]) -> Value {
+/// What was made and pushed, for machines.
+pub fn document(made: &Made, pushed: &[Pushed]) -> Value {
     let digest = made.artifact.digest();
     let names: Vec<String> = made.target.names.iter().map(ToString::to_string).collect();
     let references: Vec<String> = names.iter().map(|name| format!("{name}@{digest}")).collect();

@@ -12,6 +12,7 @@ mod papers;
 mod plan;
 mod prepare;
 mod prompt;
+mod release;
 pub(crate) mod render;
 mod reproduce;
 mod schema;
@@ -78,6 +79,7 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,
+        Command::Release(options) => release::run(session, options).await,
         Command::Provenance(options) => papers::provenance(session, options).await,
         Command::Reproduce(options) => reproduce::run(session, &options.reference).await,
         Command::Sbom(options) => papers::sbom(session, options).await,

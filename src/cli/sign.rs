@@ -105,7 +105,7 @@ impl Image {
 }
 
 /// The key and the format: as the options say, else as the manifest says.
-async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
+pub async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
     let manifest = match with.key {
         Some(_) => None,
         None => signing(session)?,
@@ -134,7 +134,7 @@ async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
 }
 
 /// What the manifest says of signing, if there is one.
-fn signing(session: &Session<'_>) -> Result<Option<manifest::Signing>> {
+pub fn signing(session: &Session<'_>) -> Result<Option<manifest::Signing>> {
     let Ok(location) = manifest::locate::locate(&session.options.file) else { return Ok(None) };
     let manifest::Read { manifest, report } = manifest::read(&location, &outside(&session.options.set));
     report.pass()?;

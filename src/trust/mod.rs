@@ -8,6 +8,7 @@ pub mod keys;
 mod papers;
 pub mod predicate;
 pub mod provenance;
+pub mod release;
 pub mod root;
 pub mod sbom;
 pub mod sign;

@@ -12,7 +12,7 @@ use super::attach;
 use super::keys::Key;
 use super::root;
 use super::statement::{Subject, simple, statement};
-use super::verify::{PAYLOAD_TYPE, Policy, SIGNATURE, Want, check_bundle, verify};
+use super::verify::{PAYLOAD_TYPE, Policy, SIGNATURE, Want, check_bundle, every, verify};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::oci::json::canonical;
@@ -96,6 +96,12 @@ pub async fn attest(
         signed.push(bundle(ctx, key, object, predicate_type, predicate).await?);
     }
     if format.legacy() {
+        // The same statement has another signature each time: without a look a second run would add a second layer.
+        if let Some(blob) = said(ctx, key, object, predicate_type, predicate, true).await? {
+            let (subject, predicate_type) = (object.image.digest, predicate_type.to_string());
+            signed.push(Signed { subject, predicate_type, blob, format: "legacy", how: "already there" });
+            return Ok(signed);
+        }
         let statement = statement(&object.subject(), predicate_type, predicate);
         let layer = attach::Layer::envelope(canonical(&envelope(key, &statement)?), predicate_type);
         signed.push(attach::legacy(ctx, key, object, attach::ATTESTATIONS, layer).await?);
@@ -111,7 +117,7 @@ async fn bundle(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate:
         format: "bundle",
         how,
     };
-    if let Some(there) = said(ctx, key, object, kind, predicate).await? {
+    if let Some(there) = said(ctx, key, object, kind, predicate, false).await? {
         return Ok(done(there, "already there"));
     }
     let statement = statement(&object.subject(), kind, predicate);
@@ -126,10 +132,22 @@ async fn bundle(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate:
     Ok(done(Digest::of(&bytes), "signed"))
 }
 
-/// The bundle by which this key has already said the same. A registry that cannot tell is an error.
-async fn said(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate: &Value) -> Result<Option<Digest>> {
-    let policy = Policy::key(key.public().clone());
-    let found = match verify(ctx, object.repository, &object.image.digest, &want(kind), &policy, None).await {
+/// The bundle or legacy layer by which this key has already said the same. A registry that cannot tell is an error.
+async fn said(
+    ctx: &Ctx,
+    key: &Key,
+    object: Object<'_>,
+    kind: &str,
+    predicate: &Value,
+    legacy: bool,
+) -> Result<Option<Digest>> {
+    let (policy, want) = (Policy::key(key.public().clone()), want(kind));
+    let (name, digest) = (object.repository, &object.image.digest);
+    let found = match legacy {
+        true => every(ctx, name, digest, &want, &policy, None).await,
+        false => verify(ctx, name, digest, &want, &policy, None).await,
+    };
+    let found = match found {
         Ok(found) => found,
         Err(error) if error.kind() == Kind::Policy => return Ok(None),
         Err(error) => return Err(error),
@@ -137,7 +155,7 @@ async fn said(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate: &
     let same = found.into_iter().find(|one| {
         let claim = &one.claim;
         let said = kind == SIGNATURE || claim.predicate == *predicate;
-        !one.legacy && said && claim.annotations == *object.annotations
+        one.legacy == legacy && said && claim.annotations == *object.annotations
     });
     Ok(same.map(|one| one.blob))
 }

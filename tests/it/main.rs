@@ -20,6 +20,7 @@ mod mock;
 mod outputs;
 mod registry;
 mod regressions;
+mod release;
 mod repro;
 mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]

@@ -29,8 +29,8 @@ pub struct Tags {
     shapes: Vec<Shape>,
     /// Half a sentence on why the work tree is not its commit.
     dirty: Option<String>,
-    /// Whether rules are declared.
-    declared: bool,
+    /// Why this commit is no release, where the rules speak of releases.
+    pub unreleased: Option<String>,
     /// Fate a person should know.
     pub notes: Vec<String>,
 }

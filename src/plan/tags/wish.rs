@@ -39,17 +39,7 @@ impl Tags {
             names.push(wish.name.clone());
             new
         });
-        Tags { dirty, declared: true, ..tags }
-    }
-
-    /// Whether `[tags]` stands in the manifest.
-    pub fn declared(&self) -> bool {
-        self.declared
-    }
-
-    /// Whether this commit is a release, and a tag says so.
-    pub fn is_release(&self) -> bool {
-        self.wishes.iter().any(|wish| matches!(wish.want, Want::Once(_) | Want::Highest { .. }))
+        Tags { dirty, ..tags }
     }
 }
 
@@ -108,8 +98,13 @@ fn of_git(rules: &TagRules, git: &Git) -> Tags {
     let floats = wishes.iter().any(|wish| matches!(wish.want, Want::Highest { .. }));
     let shallow =
         "this is a shallow clone: releases whose git tags were not fetched are only known where the registry has them";
+    let unreleased = match (ours, rules.semver.is_empty()) {
+        (None, false) => Some(no_release(rules, git, &releases)),
+        _ => None,
+    };
     let notes = (git.shallow && floats).then(|| shallow.to_string()).into_iter().collect();
-    Tags { wishes, releases, shapes: own.into_iter().chain(Shape::usual()).collect(), notes, ..Tags::default() }
+    let shapes = own.into_iter().chain(Shape::usual()).collect();
+    Tags { wishes, releases, shapes, unreleased, notes, ..Tags::default() }
 }
 
 /// Half a sentence on why HEAD is no release.

@@ -114,19 +114,7 @@ pub async fn verify(
     policy: &Policy,
     roots: Option<&Roots>,
 ) -> Result<Vec<Accepted>> {
-    let mut search = Search {
-        ctx,
-        repository,
-        digest,
-        want,
-        policy,
-        roots,
-        accepted: Vec::new(),
-        reasons: Vec::new(),
-        failed: None,
-        total: 0,
-        unlikely: Vec::new(),
-    };
+    let mut search = Search::new(ctx, repository, digest, want, policy, roots);
     search.bundles().await?;
     if search.accepted.is_empty() {
         search.legacy().await?;
@@ -138,6 +126,38 @@ pub async fn verify(
         search.look(&candidate).await?;
     }
     search.outcome()
+}
+
+/// The same, but legacy tags are looked at in any case, and what cannot be looked at fails.
+pub async fn every(
+    ctx: &Ctx,
+    repository: &Repository,
+    digest: &Digest,
+    want: &Want,
+    policy: &Policy,
+    roots: Option<&Roots>,
+) -> Result<Vec<Accepted>> {
+    let mut search = Search::new(ctx, repository, digest, want, policy, roots);
+    search.bundles().await?;
+    search.legacy().await?;
+    if search.failed.is_some() {
+        search.accepted.clear();
+    }
+    search.outcome()
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        ctx: &'a Ctx,
+        repository: &'a Repository,
+        digest: &'a Digest,
+        want: &'a Want,
+        policy: &'a Policy,
+        roots: Option<&'a Roots>,
+    ) -> Search<'a> {
+        let (accepted, reasons, unlikely) = (Vec::new(), Vec::new(), Vec::new());
+        Search { ctx, repository, digest, want, policy, roots, accepted, reasons, failed: None, total: 0, unlikely }
+    }
 }
 
 impl Search<'_> {

@@ -1,0 +1,81 @@
+//! Stage 8: all that a release says of what was made. An artifact and documents of it in, attestations and signatures in one repository
+//! out; these looked for again as a third party does. May ask the registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::keys::Key;
+use super::papers::Paper;
+use super::sign::{Format, Object, Signed, attest, sign};
+use super::verify::{Policy, SIGNATURE, Want, every};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::image::Artifact;
+use crate::oci::{Descriptor, Repository};
+
+/// How a release is signed.
+pub struct Signer<'a> {
+    /// With what.
+    pub key: &'a Key,
+    /// What is written beside the image.
+    pub format: Format,
+    /// What is signed with it.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Attests all documents, then signs every image and at last the index around them. What is there already is not said again.
+pub async fn vouch(
+    ctx: &Ctx,
+    signer: &Signer<'_>,
+    repository: &Repository,
+    artifact: &Artifact,
+    papers: &[Paper],
+) -> Result<Vec<Signed>> {
+    let Signer { key, format, annotations } = signer;
+    let object = |image| Object { repository, image, annotations };
+    let mut signed = Vec::new();
+    for paper in papers {
+        ctx.cancel.check()?;
+        let doing = format!("attesting `{}` of `{repository}@{}`", paper.predicate_type, paper.subject.digest);
+        let done = attest(ctx, key, object(&paper.subject), paper.predicate_type, &paper.predicate, *format).await;
+        signed.extend(done.map_err(|error| error.context(doing))?);
+    }
+    for image in manifests(artifact) {
+        ctx.cancel.check()?;
+        let done = sign(ctx, key, object(image), *format).await;
+        signed.extend(done.map_err(|error| error.context(format!("signing `{repository}@{}`", image.digest)))?);
+    }
+    Ok(signed)
+}
+
+/// Every image, and the index around several.
+fn manifests(artifact: &Artifact) -> impl Iterator<Item = &Descriptor> {
+    let root = Some(&artifact.root.descriptor).filter(|_| artifact.images.len() > 1);
+    artifact.images.iter().map(|image| &image.manifest.descriptor).chain(root)
+}
+
+/// Finds in the registry all that was signed, and checks it with nothing but the public key.
+pub async fn witness(ctx: &Ctx, signer: &Signer<'_>, repository: &Repository, signed: &[Signed]) -> Result<()> {
+    let policy = Policy { annotations: signer.annotations.clone(), ..Policy::key(signer.key.public().clone()) };
+    let claims: BTreeSet<_> = signed.iter().map(|one| (one.subject, one.predicate_type.as_str())).collect();
+    for (subject, predicate_type) in claims {
+        ctx.cancel.check()?;
+        let want = match predicate_type {
+            SIGNATURE => Want::Signature,
+            kind => Want::Attestation(kind.to_string()),
+        };
+        let found = every(ctx, repository, &subject, &want, &policy, None).await?;
+        let same = |one: &&Signed| one.subject == subject && one.predicate_type == predicate_type;
+        for one in signed.iter().filter(same) {
+            let there =
+                |other: &super::verify::Accepted| other.blob == one.blob && other.legacy == (one.format == "legacy");
+            if !found.iter().any(there) {
+                let what = format!("{} as a {} in {}", want.name(), one.format, one.blob);
+                return Err(Error::policy(format!(
+                    "`{repository}@{subject}` does not have what was just written: {what}"
+                ))
+                .hint("somebody else may have written at the same time"));
+            }
+        }
+    }
+    Ok(())
+}
