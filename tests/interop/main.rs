@@ -29,6 +29,7 @@ mod peers;
 mod places;
 mod project;
 mod registry;
+mod release;
 mod sbom;
 mod servers;
 mod sigstore;
