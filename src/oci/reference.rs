@@ -191,7 +191,7 @@ impl FromStr for Reference {
 fn split_name(name: &str) -> (&str, String) {
     match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':', '[']) && !first.starts_with('.') || first == "localhost" => {
-            match (first, rest.contains('/')) {
+            match (first.to_ascii_lowercase().as_str(), rest.contains('/')) {
                 ("docker.io" | "index.docker.io", false) => ("docker.io", format!("library/{rest}")),
                 ("index.docker.io", true) => ("docker.io", rest.to_string()),
                 _ => (first, rest.to_string()),
@@ -278,6 +278,9 @@ mod tests {
             ("acme/app:1", "docker.io/acme/app:1".into()),
             ("docker.io/nginx", "docker.io/library/nginx".into()),
             ("index.docker.io/acme/x", "docker.io/acme/x".into()),
+            ("Docker.io/nginx", "docker.io/library/nginx".into()),
+            ("INDEX.docker.io/acme/x", "docker.io/acme/x".into()),
+            ("Host.test/x", "host.test/x".into()),
             ("localhost/x", "localhost/x".into()),
             ("localhost:5000/x/y:T_1.2-3", "localhost:5000/x/y:T_1.2-3".into()),
             ("[::1]:5000/x", "[::1]:5000/x".into()),
