@@ -167,7 +167,7 @@ impl<R: Read> Entries<R> {
         }
         let holes = header.entry_type() == EntryType::GNUSparse;
         let size = if holes { self.sparse(header)? } else { extended.real_size.unwrap_or(self.left) };
-        if !matches!(header.entry_type(), EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse) {
+        if kind != Type::File {
             self.data(0); // as Go's reader, which all runtimes use: only files have data, whatever the size says
         }
         let old = header.as_old();

@@ -126,6 +126,26 @@ fn facts_of_headers() {
 }
 
 #[test]
+fn only_files_have_data_whatever_a_header_says() {
+    // As engines read it: what stands behind such a header is the next entry, not its data.
+    for (name, kind, flag) in [
+        ("d/", EntryType::Regular, 0),
+        ("d", EntryType::Directory, b'5'),
+        ("d", EntryType::Symlink, b'2'),
+        ("d", EntryType::Fifo, b'6'),
+    ] {
+        let sized = |header: &mut Header| {
+            header.set_size(512);
+            header.as_old_mut().linkflag = [flag];
+        };
+        let index = read(Tar::new().raw(name, kind, b"", sized).file("inner", "")).unwrap();
+        assert_eq!(names(&index), ["d", "inner"], "{kind:?}");
+    }
+    let index = read(Tar::new().raw("f", EntryType::Regular, b"", |header| header.set_size(512)).file("inner", ""));
+    assert_eq!(names(&index.unwrap()), ["f"]);
+}
+
+#[test]
 fn headers_that_lie_are_refused() {
     type Edit = fn(&mut Header);
     let edits: [(Edit, &str); 4] = [
