@@ -46,10 +46,11 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     made.target.leave = options.leaves.leave();
     ship::foresee(&session.ctx, &made.target, &made.artifact.digest()).await?;
     let origin = origin(session, &made, &asked, builder()).await?;
-    let mut papers =
-        trust::bills(&session.ctx, &made.artifact, &made.bases, &attest.sbom, made.target.names.first()).await?;
-    if attest.provenance {
-        papers.extend(trust::origins(&made.artifact, &origin));
+    let mut papers = Vec::new();
+    if signer.is_some() {
+        let (bills, name) = (&attest.sbom, made.target.names.first());
+        papers = trust::bills(&session.ctx, &made.artifact, &made.bases, bills, name).await?;
+        papers.extend(attest.provenance.then(|| trust::origins(&made.artifact, &origin)).into_iter().flatten());
     }
     made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
     let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };
@@ -134,13 +135,7 @@ fn resume(error: Error, receipt: &Path) -> Error {
 fn told(made: &Made, done: &Done, signer: Option<&Signer<'_>>, origin: &Value) -> Value {
     let mut told = document(made, &done.pushed);
     let of_name = |(pushed, signed): (&Pushed, &Vec<Signed>)| {
-        let name = pushed.name.to_string();
-        let tell = |one: &Signed| {
-            let mut value = one.to_json();
-            value["name"] = json!(name);
-            value
-        };
-        signed.iter().map(tell).collect::<Vec<Value>>()
+        signed.iter().map(|one| one.to_json(&pushed.name)).collect::<Vec<Value>>()
     };
     told["signed"] = done.pushed.iter().zip(&done.signed).flat_map(of_name).collect();
     told["signers"] = signer.iter().map(|signer| json!({ "key": signer.key.public().id() })).collect();

@@ -55,7 +55,7 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
 /// Attests a document of an image.
 pub async fn attest(session: &Session<'_>, options: &Attest) -> Result<u8> {
     let kind = predicate_type(&options.kind)?;
-    let predicate = sign::predicate(&options.predicate)?;
+    let predicate = sign::document(&options.predicate)?;
     let (key, format) = signer(session, &options.with).await?;
     let images = images(session, in_registry(&options.reference)?, false).await?;
     let annotations = options.with.annotations();
@@ -83,6 +83,9 @@ pub async fn keygen(session: &Session<'_>, options: &Keygen) -> Result<u8> {
         }
         None => prompt::stdin_line().await?,
     };
+    if secret.is_empty() {
+        session.ctx.note("the private key has an empty password: whoever reads the file can sign");
+    }
     let (private, public) = keys::write(&options.output_prefix, &keys::generate(secret.as_bytes())?)?;
     if session.terminal.json() {
         session.terminal.document(json!({ "private": private, "public": public }), &Report::default())?;
@@ -152,7 +155,7 @@ fn in_registry(place: &Place) -> Result<&Reference> {
 /// What a receipt names, by digest.
 fn named(receipt: &Path) -> Result<Vec<Reference>> {
     let wrong = || Error::usage(format!("`{}` is not a receipt of a push", receipt.display()));
-    let document = sign::predicate(receipt)?;
+    let document = sign::document(receipt)?;
     let references = document["references"].as_array().filter(|list| !list.is_empty()).ok_or_else(wrong)?;
     let read = |one: &Value| {
         let reference: Reference = one.as_str().ok_or_else(wrong)?.parse()?;
@@ -181,9 +184,7 @@ fn told(session: &Session<'_>, image: &Image, done: Vec<Signed>) -> Vec<Value> {
     let tell = |one: Signed| {
         let (digest, format, how) = (&one.subject, one.format, one.how);
         session.ctx.say(Event::Detail { text: format!("{}@{digest}: {format}: {how}", image.repository) });
-        let mut value = one.to_json();
-        value["name"] = json!(image.repository.to_string());
-        value
+        one.to_json(&image.repository)
     };
     done.into_iter().map(tell).collect()
 }

@@ -206,7 +206,7 @@ static SIGN: Table = Table {
         required(
             "method",
             Kind::OneOf(&["key", "keyless"]),
-            "\"key\", or \"keyless\" for the identity of a CI job or person.",
+            "\"key\", or \"keyless\" for the identity of a CI job or person (read, but nothing signs so yet).",
         ),
         key(
             "key",

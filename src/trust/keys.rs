@@ -42,7 +42,10 @@ pub fn text(reference: &str) -> Result<String> {
         Error::usage(format!("the key `{}` is not there: the environment has no such variable", printable(reference)))
     })?;
     match text.len() > MOST_BYTES {
-        true => Err(Error::usage(format!("`{reference}` has over {MOST_BYTES} bytes, which is the limit for a key"))),
+        true => Err(Error::usage(format!(
+            "`{}` has over {MOST_BYTES} bytes, which is the limit for a key",
+            printable(reference)
+        ))),
         false => Ok(text),
     }
 }

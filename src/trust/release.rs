@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::keys::Key;
 use super::papers::Paper;
 use super::sign::{Format, Object, Signed, attest, sign};
-use super::verify::{Policy, SIGNATURE, Want, every};
+use super::verify::{Policy, Want, every};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::image::Artifact;
@@ -59,10 +59,7 @@ pub async fn witness(ctx: &Ctx, signer: &Signer<'_>, repository: &Repository, si
     let claims: BTreeSet<_> = signed.iter().map(|one| (one.subject, one.predicate_type.as_str())).collect();
     for (subject, predicate_type) in claims {
         ctx.cancel.check()?;
-        let want = match predicate_type {
-            SIGNATURE => Want::Signature,
-            kind => Want::Attestation(kind.to_string()),
-        };
+        let want = Want::of(predicate_type);
         let found = every(ctx, repository, &subject, &want, &policy, None).await?;
         let same = |one: &&Signed| one.subject == subject && one.predicate_type == predicate_type;
         for one in signed.iter().filter(same) {

@@ -39,9 +39,10 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// For receipts and `--format json`.
-    pub fn to_json(&self) -> Value {
+    /// For receipts and `--format json`; it is in this repository.
+    pub fn to_json(&self, name: &Repository) -> Value {
         json!({
+            "name": name.to_string(),
             "subject": self.subject,
             "predicateType": self.predicate_type,
             "blob": self.blob,
@@ -127,7 +128,7 @@ async fn bundle(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate:
         "dsseEnvelope": envelope(key, &statement)?,
     }));
     // As a third party would see it, before anybody else can.
-    check_bundle(&bytes, &object.image.digest, &want(kind), &Policy::key(key.public().clone()), None)?;
+    check_bundle(&bytes, &object.image.digest, &Want::of(kind), &Policy::key(key.public().clone()), None)?;
     attach::bundle(ctx, object, &bytes, kind).await?;
     Ok(done(Digest::of(&bytes), "signed"))
 }
@@ -141,7 +142,7 @@ async fn said(
     predicate: &Value,
     legacy: bool,
 ) -> Result<Option<Digest>> {
-    let (policy, want) = (Policy::key(key.public().clone()), want(kind));
+    let (policy, want) = (Policy::key(key.public().clone()), Want::of(kind));
     let (name, digest) = (object.repository, &object.image.digest);
     let found = match legacy {
         true => every(ctx, name, digest, &want, &policy, None).await,
@@ -161,17 +162,10 @@ async fn said(
 }
 
 /// The JSON document in a file.
-pub fn predicate(path: &Path) -> Result<Value> {
+pub fn document(path: &Path) -> Result<Value> {
     let text = root::read(path)?;
     serde_json::from_str(&text)
         .map_err(|cause| Error::usage(format!("`{}` is not a JSON document", path.display())).because(cause))
-}
-
-fn want(kind: &str) -> Want {
-    match kind == SIGNATURE {
-        true => Want::Signature,
-        false => Want::Attestation(kind.to_string()),
-    }
 }
 
 /// A statement in its signed envelope (DSSE v1).

@@ -50,6 +50,14 @@ pub enum Want {
 }
 
 impl Want {
+    /// What has this predicate type.
+    pub fn of(predicate_type: &str) -> Want {
+        match predicate_type {
+            SIGNATURE => Want::Signature,
+            kind => Want::Attestation(kind.to_string()),
+        }
+    }
+
     /// The predicate type that is looked for.
     pub fn predicate_type(&self) -> &str {
         match self {
