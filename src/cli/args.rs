@@ -218,7 +218,7 @@ pub struct Release {
     #[command(flatten)]
     pub leaves: Leaves,
     /// Releases without signatures and attestations
-    #[arg(long, conflicts_with_all = ["key", "signature_format", "annotation"])]
+    #[arg(long, conflicts_with_all = ["key", "keyless", "identity_token", "log", "signing_config", "signature_format", "annotation"])]
     pub no_sign: bool,
     #[command(flatten)]
     pub with: With,

@@ -3,22 +3,21 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::{Release, With};
 use super::build::{document, lines};
 use super::papers::{Asked, origin};
 use super::prepare::{Made, Prepared, make, prepare};
 use super::session::{Session, builder};
-use super::sign::{self, signing};
+use super::signer::{signatory, signing};
 use super::targets;
 use crate::error::{Error, Finding, Kind, Report, Result};
 use crate::manifest::Change;
 use crate::oci::json::canonical;
 use crate::ship::{self, Cargo, Destination, Freight, Pushed};
-use crate::trust::keys::Key;
-use crate::trust::release::{Signer, vouch, witness};
-use crate::trust::sign::{Format, Signed};
+use crate::trust::release::{Signing, vouch, witness};
+use crate::trust::sign::Signed;
 use crate::trust::{self, Paper};
 
 /// How far a release came.
@@ -33,12 +32,7 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     let prepared = prepare(session, None).await?;
     targets::check(&prepared.plan, &[Destination::Registry], options.with.receipt.as_deref())?;
     ready(&prepared, options)?;
-    let key = if options.no_sign { None } else { Some(signer(session, &options.with).await?) };
-    let signer = key.as_ref().map(|(key, format)| Signer {
-        key,
-        format: *format,
-        annotations: options.with.annotation.iter().cloned().collect(),
-    });
+    let signer = if options.no_sign { None } else { Some(signer(session, &options.with).await?) };
     session.terminal.report(&prepared.report);
     let asked = Asked::of(&prepared);
     let attest = prepared.manifest.attest.clone();
@@ -80,7 +74,7 @@ async fn finish(
     session: &Session<'_>,
     cargo: &Cargo<'_>,
     freight: &Freight<'_>,
-    signer: Option<&Signer<'_>>,
+    signer: Option<&Signing<'_>>,
     papers: &[Paper],
     done: &mut Done,
 ) -> Result<()> {
@@ -116,14 +110,15 @@ fn ready(prepared: &Prepared, options: &Release) -> Result<()> {
     if options.leaves.allow_dirty { Ok(()) } else { report.pass().map(|_| ()) }
 }
 
-/// The key and the format; a release is signed unless it is said that it is not.
-async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
-    if with.key.is_none() && signing(session)?.is_none() {
+/// Who signs, and what with it; a release is signed unless it is said that it is not.
+async fn signer<'a>(session: &'a Session<'_>, with: &'a With) -> Result<Signing<'a>> {
+    if !with.says() && signing(session)?.is_none() {
         return Err(Error::usage("nothing says with what the release is signed")
             .hint("add to the manifest: `[sign]`, and below it `method = \"key\"` and `key = \"cosign.key\"`; `stillframe keygen` makes one")
-            .hint("or say `--no-sign`, to release what nobody vouches for"));
+            .hint("or `method = \"keyless\"`, in a CI job that has an identity; or say `--no-sign`, to release what nobody vouches for"));
     }
-    sign::signer(session, with).await
+    let annotations = with.annotation.iter().cloned().collect();
+    Ok(Signing { signatory: signatory(session, with).await?, annotations })
 }
 
 /// The way on from a receipt.
@@ -132,13 +127,13 @@ fn resume(error: Error, receipt: &Path) -> Error {
     error.hint(format!("`{receipt}` says what is there; `stillframe sign --from {receipt}` signs it in another job"))
 }
 
-fn told(made: &Made, done: &Done, signer: Option<&Signer<'_>>, origin: &Value) -> Value {
+fn told(made: &Made, done: &Done, signer: Option<&Signing<'_>>, origin: &Value) -> Value {
     let mut told = document(made, &done.pushed);
     let of_name = |(pushed, signed): (&Pushed, &Vec<Signed>)| {
         signed.iter().map(|one| one.to_json(&pushed.name)).collect::<Vec<Value>>()
     };
     told["signed"] = done.pushed.iter().zip(&done.signed).flat_map(of_name).collect();
-    told["signers"] = signer.iter().map(|signer| json!({ "key": signer.key.public().id() })).collect();
+    told["signers"] = signer.iter().filter_map(|signer| signer.signatory.to_json()).collect();
     told["inputs"] = origin["buildDefinition"]["resolvedDependencies"].clone();
     told
 }

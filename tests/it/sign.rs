@@ -199,7 +199,7 @@ async fn the_manifest_says_with_what_to_sign() {
     assert_eq!(told["signed"].as_array().unwrap().len(), 1);
     assert_eq!(told["signed"][0]["format"], "legacy");
     write("method = \"keyless\"");
-    assert!(world.sign(&[]).expect(2).stderr.contains("--key"));
+    assert!(world.sign(&[]).expect(2).stderr.contains("nothing says who we are"));
     write("method = \"key\"");
     assert!(world.sign(&[]).expect(2).stderr.contains("which key"));
     write("method = \"keyless\"\nkey = \"cosign.key\"");
