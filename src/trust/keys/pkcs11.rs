@@ -21,8 +21,9 @@ use crate::error::{Error, Result};
 use crate::trust::sign::{By, Signer};
 use crate::trust::verify::PublicKey;
 
-/// The variables that cosign has for the same.
+/// The variable that holds the PIN, as cosign calls it.
 pub const PIN: &str = "COSIGN_PKCS11_PIN";
+/// The variable that names the module, as cosign calls it.
 pub const MODULE: &str = "COSIGN_PKCS11_MODULE_PATH";
 /// How long a token may take; somebody may have to touch it.
 const PATIENCE: Duration = Duration::from_secs(120);

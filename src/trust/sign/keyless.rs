@@ -16,7 +16,7 @@ use super::signatory::LEAST_LIFE;
 use super::signer::{By, Signer};
 use super::token::Source;
 use crate::ctx::Ctx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::event::Event;
 use crate::trust::root::Roots;
 
@@ -90,6 +90,14 @@ impl<'a> Keyless<'a> {
         let until: Timestamp = now.checked_add(SignedDuration::from_secs(life)).unwrap_or(now);
         let by = By::Certificate { chain, until };
         let (identity, issuer) = by.named()?;
+        if let Some(email) = token.email().filter(|email| *email != identity) {
+            return Err(Error::remote(format!(
+                "`{}` gave a certificate of `{}`, not of `{}`",
+                self.authority,
+                printable(&identity),
+                printable(email)
+            )));
+        }
         ctx.say(Event::Detail { text: format!("`{}` says that we are {identity} (by {issuer})", self.authority) });
         Ok(Certified { pair, by })
     }

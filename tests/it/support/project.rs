@@ -189,6 +189,12 @@ impl Run {
         self
     }
 
+    /// The same run, which reads from there.
+    pub fn stdin(mut self, from: impl Into<Stdio>) -> Run {
+        self.command.stdin(from);
+        self
+    }
+
     /// The same run, its results written there.
     pub fn stdout(mut self, to: impl Into<Stdio>) -> Run {
         self.stdout = to.into();
