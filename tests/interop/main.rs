@@ -1,5 +1,5 @@
 //! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, nginx, crane,
-//! oras, cosign, four tars, nine file systems, strace, qemu, two judges of SBOMs, the compilers of Go and Rust. Needs root and
+//! oras, cosign, SoftHSM, four tars, nine file systems, strace, qemu, two judges of SBOMs, the compilers of Go and Rust. Needs root and
 //! `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
@@ -18,6 +18,7 @@ mod faults;
 #[path = "../it/http.rs"]
 mod http;
 mod keyless;
+mod keys;
 mod kill;
 mod layout;
 mod machines;
@@ -32,6 +33,7 @@ mod registry;
 mod release;
 mod sbom;
 mod servers;
+mod signing;
 mod sigstore;
 mod size;
 mod wire;
