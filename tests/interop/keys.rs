@@ -2,7 +2,7 @@
 //! verify what they sign. And two signers at once in a real registry (check SIG-14).
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Output, Stdio};
 
 use crate::peers::{checkout, done, output, peer, run, said, shell};
 use crate::project::{Project, digest, refused};
@@ -123,7 +123,7 @@ fn a_token_that_does_not_open_signs_nothing_and_no_pin_is_shown() {
 /// The program that the documentation shows.
 fn documented() -> String {
     let text = std::fs::read_to_string(checkout().join("docs/signing.md")).unwrap();
-    let (_, rest) = text.split_once("```sh\n#!/bin/sh\n# stillframe-signer-pem").expect("the example is gone");
+    let (_, rest) = text.split_once("```bash\n#!/bin/sh\n# stillframe-signer-pem").expect("the example is gone");
     let (script, _) = rest.split_once("```").unwrap();
     format!("#!/bin/sh\n# stillframe-signer-pem{script}")
 }
@@ -158,17 +158,20 @@ fn sig_14_two_signers_at_once_lose_nothing_in_a_registry_without_referrers() {
     }
     for round in 0..ROUNDS {
         let note = format!("round={round}");
-        let start = |key: &str| -> Command {
+        let start = |key: &str, format: &str| {
             let key = format!("{key}.key");
-            let mut command = world.place.ours(&world.project, &["sign", &world.reference, "--key", &key, "-a", &note]);
-            command.env("COSIGN_PASSWORD", "");
-            command
+            let words = ["sign", &world.reference, "--key", &key, "-a", &note, "--signature-format", format];
+            let mut command = world.place.ours(&world.project, &words);
+            command.env("COSIGN_PASSWORD", "").stdout(Stdio::null()).spawn().unwrap()
         };
-        let children = ["one", "two"].map(|key| start(key).spawn().unwrap());
-        for mut child in children {
+        let children = [("one", "bundle"), ("two", "bundle"), ("one", "legacy"), ("two", "legacy")];
+        for mut child in children.map(|(key, format)| start(key, format)) {
             assert!(child.wait().unwrap().success(), "{note}");
         }
-        for key in ["one.pub", "two.pub"] {
+    }
+    for key in ["one.pub", "two.pub"] {
+        for round in 0..ROUNDS {
+            let note = format!("round={round}");
             let words = ["verify", &world.reference, "--key", key, "--annotation", &note];
             done(&mut world.place.ours(&world.project, &words));
         }

@@ -59,7 +59,7 @@ impl Program {
     }
 
     async fn signature(&self, bytes: &[u8]) -> Result<SignatureBytes> {
-        let digest = json!({ "algorithm": "sha256", "value": Digest::of(bytes).hex() });
+        let digest = json!({ "algorithm": "sha256", "value": STANDARD.encode(Digest::of(bytes).bytes()) });
         let asked = json!({ "operation": "sign", "key": self.key, "digest": digest });
         let said: Signature = ask(&self.name, self.search.as_ref(), asked).await?;
         let signature = STANDARD.decode(said.signature.trim());

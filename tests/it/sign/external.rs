@@ -88,7 +88,7 @@ fn honest(pair: &KeyPair, asked: &Value) -> Value {
     match asked["operation"].as_str().unwrap() {
         "public-key" => json!({ "publicKey": pair.public_key_der().unwrap().to_pem() }),
         "sign" => {
-            let digest = Sha256Hash::from_hex(asked["digest"]["value"].as_str().unwrap()).unwrap();
+            let digest = Sha256Hash::from_base64(asked["digest"]["value"].as_str().unwrap()).unwrap();
             let signature = pair.sign_digest(&digest).unwrap();
             json!({ "signature": STANDARD.encode(signature.as_bytes()) })
         }
