@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::args::With;
 use super::prompt;
-use super::session::{Session, keys, outside, password, variable};
+use super::session::{Session, keys, outside, variable};
 use crate::error::{Error, Result};
 use crate::manifest::{self, KeyRef, Method};
 use crate::trust::keys::{Secret, open};
@@ -38,7 +38,7 @@ pub async fn signatory<'a>(session: &'a Session<'_>, with: &'a With) -> Result<S
             if !log && named.trusted.is_some() {
                 return Err(Error::usage("a trusted root has no meaning for a key without a log").hint("add `--log`"));
             }
-            let signer = open(&key, &keys(), async |secret| ask(session, secret).await).await?;
+            let signer = open(ctx, &key, &keys(), async |secret| ask(session, secret).await).await?;
             if !log {
                 return Ok(Signatory::alone(signer, format));
             }
@@ -84,16 +84,16 @@ fn nothing(what: &str, roots: &Roots) -> Error {
         .hint("name another signing config with `--signing-config FILE`")
 }
 
-/// The secret that opens a key: typed on the terminal, else all of stdin.
+/// The secret that opens a key: typed on the terminal; a password, else, is all of stdin.
 async fn ask(session: &Session<'_>, secret: Secret) -> Result<String> {
-    let (question, password_is_set) = match &secret {
-        Secret::Password(key) => (format!("password of the private key `{key}`: "), password().is_some()),
-        Secret::Pin(key) => (format!("PIN of the token with the key `{key}`: "), false),
-    };
     match secret {
-        _ if password_is_set => Err(Error::bug("a password was asked for that is there")),
-        _ if prompt::possible() => prompt::ask(session, &question, true).await,
+        Secret::Password(key) if prompt::possible() => {
+            prompt::ask(session, &format!("password of the private key `{key}`: "), true).await
+        }
         Secret::Password(_) => prompt::stdin_line().await,
+        Secret::Pin(key) if prompt::possible() => {
+            prompt::ask(session, &format!("PIN of the token with the key `{key}`: "), true).await
+        }
         Secret::Pin(_) => Err(Error::usage("nothing says the PIN of the token")
             .hint("set `COSIGN_PKCS11_PIN`, or name its file with `pin-source` in the URI")),
     }

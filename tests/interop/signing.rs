@@ -60,9 +60,9 @@ impl World {
         let files = sigstore.write(&project.app(), rekor, stamps);
         let mut world = World { place, project, sigstore, files, digest: String::new(), images: Vec::new() };
         let told: Value = serde_json::from_str(&done(&mut world.ours(&["--format", "json", "release"]))).unwrap();
-        let text = |value: &Value| value["digest"].as_str().unwrap().to_string();
-        world.digest = text(&told);
-        world.images = told["images"].as_array().unwrap().iter().map(text).collect();
+        world.digest = told["digest"].as_str().unwrap().to_string();
+        let images = told["images"].as_array().unwrap().iter();
+        world.images = images.map(|image| image["digest"].as_str().unwrap().to_string()).collect();
         assert_eq!(world.images.len(), 2);
         world
     }
@@ -254,7 +254,7 @@ fn a_flipped_byte_is_refused_by_us_and_by_them() {
     let entry = bundles.as_array().unwrap().iter().find(signs).unwrap().clone();
     let holder: Value = serde_json::from_str(&world.manifest(entry["digest"].as_str().unwrap())).unwrap();
     let bundle: Value = serde_json::from_str(&world.blob(holder["layers"][0]["digest"].as_str().unwrap())).unwrap();
-    let put = |bundle: &Value| {
+    let mut put = |bundle: &Value| {
         let (digest, size) = world.put_blob(&bundle.to_string());
         let mut holder = holder.clone();
         holder["layers"][0]["digest"] = json!(digest);
@@ -268,7 +268,6 @@ fn a_flipped_byte_is_refused_by_us_and_by_them() {
         list["manifests"] = json!([entry]);
         world.put(&fallback, INDEX, &list.to_string());
     };
-    let mut put = put;
     for part in [
         "/dsseEnvelope/payload",
         "/dsseEnvelope/signatures/0/sig",

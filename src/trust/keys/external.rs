@@ -51,7 +51,7 @@ struct Signature {
 
 impl Program {
     /// The program of a name that was checked already; it is asked for its public key.
-    pub async fn open(name: &str, key: &str, search: Option<OsString>) -> Result<Program> {
+    pub async fn open(_: &Ctx, name: &str, key: &str, search: Option<OsString>) -> Result<Program> {
         let name = format!("{PREFIX}{name}");
         let said: Public = ask(&name, search.as_ref(), json!({ "operation": "public-key", "key": key })).await?;
         let public = PublicKey::from_pem(&said.public_key, &name)?;

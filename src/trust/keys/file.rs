@@ -138,8 +138,8 @@ mod tests {
         let pair = generate(b"secret").unwrap();
         let key = Key::read(&pair.private, b"secret", "cosign.key").unwrap();
         let public = PublicKey::from_pem(&pair.public, "cosign.pub").unwrap();
-        assert!(public.signed(b"hello", &key.signature(b"hello").unwrap().as_bytes()));
-        assert!(!public.signed(b"hallo", &key.signature(b"hello").unwrap().as_bytes()));
+        assert!(public.signed(b"hello", key.signature(b"hello").unwrap().as_bytes()));
+        assert!(!public.signed(b"hallo", key.signature(b"hello").unwrap().as_bytes()));
         for wrong in [&b""[..], b"Secret"] {
             let error = Key::read(&pair.private, wrong, "cosign.key").err().unwrap();
             assert!(error.message().contains("password"), "{}", error.message());

@@ -21,6 +21,7 @@ use std::ffi::OsString;
 
 use super::root;
 use super::sign::Signer;
+use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::manifest::KeyRef;
 
@@ -59,6 +60,7 @@ impl Outside<'_> {
 
 /// The key that a reference leads to. `ask` is called for a secret that the environment does not hold.
 pub async fn open(
+    ctx: &Ctx,
     reference: &KeyRef,
     outside: &Outside<'_>,
     ask: impl AsyncFnOnce(Secret) -> Result<String>,
@@ -78,10 +80,10 @@ pub async fn open(
             text
         }
         KeyRef::Signer { name, key } => {
-            let signer = external::Program::open(name, key, outside.search.clone()).await?;
+            let signer = external::Program::open(ctx, name, key, outside.search.clone()).await?;
             return Ok(Box::new(signer));
         }
-        KeyRef::Pkcs11(uri) => return token(uri, outside, ask).await,
+        KeyRef::Pkcs11(uri) => return token(ctx, uri, outside, ask).await,
     };
     let from = reference.to_string();
     file::check(&text, &from)?;
@@ -94,6 +96,7 @@ pub async fn open(
 
 #[cfg(feature = "pkcs11")]
 async fn token(
+    ctx: &Ctx,
     text: &str,
     outside: &Outside<'_>,
     ask: impl AsyncFnOnce(Secret) -> Result<String>,
@@ -112,11 +115,16 @@ async fn token(
         (None, Some(pin)) => pin,
         (None, None) => ask(Secret::Pin(uri.to_string())).await?,
     };
-    Ok(Box::new(pkcs11::Token::open(uri, module, pin).await?))
+    Ok(Box::new(pkcs11::Token::open(ctx, uri, module, pin).await?))
 }
 
 #[cfg(not(feature = "pkcs11"))]
-async fn token(_: &str, _: &Outside<'_>, _: impl AsyncFnOnce(Secret) -> Result<String>) -> Result<Box<dyn Signer>> {
+async fn token(
+    _: &Ctx,
+    _: &str,
+    _: &Outside<'_>,
+    _: impl AsyncFnOnce(Secret) -> Result<String>,
+) -> Result<Box<dyn Signer>> {
     Err(Error::usage("this program was built without PKCS#11")
         .hint("build it with `--features pkcs11`, or reach the token through `signer://NAME/KEY` (`docs/signing.md`)"))
 }

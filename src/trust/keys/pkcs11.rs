@@ -67,7 +67,7 @@ enum Kind {
 
 impl Token {
     /// Opens a token and finds the key in it.
-    pub async fn open(uri: Uri, module: PathBuf, pin: String) -> Result<Token> {
+    pub async fn open(_: &Ctx, uri: Uri, module: PathBuf, pin: String) -> Result<Token> {
         aside("opening the token", move || {
             let (open, spki) = Open::new(&uri, &module, &pin)?;
             let public = PublicKey::from_der(DerPublicKey::new(spki))?;

@@ -104,7 +104,7 @@ impl<'a> Source<'a> {
             (From::Text(text), ..) => read(text)?,
             (From::File(path), ..) => read(&root::read(path)?)?,
             (From::GitHub { url, bearer }, ..) => github(ctx, url, bearer).await?,
-            (From::Program(name, words), ..) => read(&self.program(name, words).await?)?,
+            (From::Program(name, words), ..) => read(&self.program(ctx, name, words).await?)?,
             (From::Nowhere { .. }, Some(person), Some(issuer)) => person::sign_in(ctx, issuer, person).await?,
             (From::Nowhere { .. }, Some(_), None) => {
                 return Err(Error::usage("the signing config names no place to sign in")
@@ -121,7 +121,7 @@ impl<'a> Source<'a> {
     }
 
     /// What a program of a CI service prints.
-    async fn program(&self, name: &str, words: &[&str]) -> Result<String> {
+    async fn program(&self, _: &Ctx, name: &str, words: &[&str]) -> Result<String> {
         let failed = |what: &str| Error::local(format!("asking `{name}` for an identity token: {what}"));
         let program = Program { name, most: MOST_BYTES, search: self.search.as_ref(), patience: PATIENCE };
         let ran = program.run(words, b"").await.map_err(|error| match error {
