@@ -4,12 +4,14 @@
 //! The rules are the table of [`crate::manifest::rules`]. A judge is a function from what is known to what it [`Found`]; how grave that
 //! is, is the manifest's to say, and is put there in one place, [`check`].
 
+mod secrets;
 mod user;
 
 use std::collections::BTreeSet;
 
 use crate::error::{Finding, Report, Result, Severity};
 use crate::image::Image;
+use crate::layer::Contents;
 use crate::layer::tree::Tree;
 use crate::manifest::grammar::Kind;
 use crate::manifest::rules::{self, Level, Rule, Value};
@@ -38,6 +40,8 @@ pub struct Seen<'a> {
     pub user: &'a str,
     /// The entries of the own layers, in the order of the plan's layers.
     pub trees: &'a [Tree],
+    /// What the contents of its own files say; `None` before they were read.
+    pub contents: Option<&'a Contents>,
     /// What was made; `None` before that.
     pub made: Option<&'a Image>,
 }
@@ -59,13 +63,18 @@ impl Found {
     fn new(rule: &'static Rule, finding: Finding) -> Found {
         Found { rule, path: None, finding, own: None, foreign: false }
     }
+
+    /// Something found at a path of the image.
+    fn at(rule: &'static Rule, path: &str, finding: Finding) -> Found {
+        Found { path: Some(path.to_string()), ..Found::new(rule, finding) }
+    }
 }
 
 /// A judge: what it finds in one image.
 type Judge = fn(&Subject<'_>, &Seen<'_>) -> Vec<Found>;
 
 /// All judges, in the order of their findings.
-const JUDGES: [Judge; 1] = [user::judge];
+const JUDGES: [Judge; 3] = [user::judge, secrets::values, secrets::files];
 
 /// Judges all images and adds what was found; the report, if nothing in it ends the work.
 pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
