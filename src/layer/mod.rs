@@ -2,6 +2,7 @@
 //! Files of the context in, blobs in the store out.
 
 mod accounts;
+mod asked;
 mod compress;
 pub mod elf;
 pub mod gather;
@@ -20,6 +21,7 @@ mod tar;
 mod tests;
 pub mod tree;
 
+pub use asked::{Asked, ask};
 pub use elf::check_links;
 pub use gather::{Found, gather};
 pub use inputs::{Input, inputs};
