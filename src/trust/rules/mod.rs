@@ -9,6 +9,8 @@ mod modes;
 mod paths;
 mod secrets;
 mod sizes;
+#[cfg(test)]
+mod tests;
 mod user;
 mod view;
 
@@ -176,7 +178,8 @@ fn meant(rule: &Rule, path: Option<&str>) -> Option<String> {
 
 /// Tells of exceptions that nothing needed: those with a reason that allow something.
 fn unused(checks: &Checks, used: &BTreeSet<usize>, made: bool, report: &mut Report) {
-    let judged = |code: &str| made || ![rules::MAX_SIZE.code, rules::MAX_LAYER_SIZE.code].contains(&code);
+    let late = [rules::MAX_SIZE.code, rules::MAX_LAYER_SIZE.code];
+    let judged = |code: &str| code != rules::UNUSED_ALLOW.code && (made || !late.contains(&code));
     let idle = |ruling: &&Ruling| {
         judged(ruling.code) && {
             ruling.level == Level::Allow && ruling.reason.is_some() && !used.contains(&ruling.place.span.start)
