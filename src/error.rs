@@ -281,6 +281,10 @@ pub struct Finding {
     pub related: Vec<(Place, String)>,
     /// The ways out.
     pub help: Vec<String>,
+    /// Why it is allowed, where somebody said so.
+    pub allowed: Option<String>,
+    /// Whether what stands at its place is a secret, which no excerpt shows.
+    pub hidden: bool,
 }
 
 impl Finding {
@@ -294,6 +298,8 @@ impl Finding {
             place: None,
             related: Vec::new(),
             help: Vec::new(),
+            allowed: None,
+            hidden: false,
         }
     }
 
@@ -325,6 +331,11 @@ impl Finding {
         self
     }
 
+    /// The same finding, at a place that no excerpt shows.
+    pub fn hidden(self) -> Finding {
+        Finding { hidden: true, ..self }
+    }
+
     /// The same finding with one more way out.
     pub fn help(mut self, help: impl Into<String>) -> Finding {
         self.help.push(help.into());
@@ -354,6 +365,12 @@ impl Report {
     /// Adds all findings of another report.
     pub fn join(&mut self, other: Report) {
         other.findings.into_iter().for_each(|finding| self.add(finding));
+    }
+
+    /// The findings that another report does not have.
+    pub fn without(&self, other: &Report) -> Report {
+        let fresh = self.findings.iter().filter(|finding| !other.findings.contains(finding));
+        Report { findings: fresh.cloned().collect() }
     }
 
     /// All findings.

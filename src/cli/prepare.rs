@@ -8,7 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Found, Placed};
+use crate::layer::{self, Asked, Contents, Found, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
@@ -34,8 +34,10 @@ pub struct Prepared {
     pub plan: Arc<Plan>,
     /// What each image stands on.
     pub bases: Vec<Arc<source::Base>>,
+    /// The files of each base; empty where nothing asks for them.
+    pub indexes: Vec<Arc<FileIndex>>,
     /// Where everything of each image goes.
-    pub placed: Vec<Placed>,
+    pub placed: Arc<Vec<Placed>>,
     /// What was found and does not end the work.
     pub report: Report,
 }
@@ -50,10 +52,18 @@ pub struct Made {
     pub bases: Vec<Arc<source::Base>>,
     /// Its names.
     pub target: Target,
-    /// What each image was asked for, in the order of the plan.
-    pub platforms: Vec<Platform>,
+    /// What was planned.
+    pub plan: Arc<Plan>,
+    /// The files of each base; empty where nothing asks for them.
+    pub indexes: Vec<Arc<FileIndex>>,
+    /// Where everything of each image went.
+    pub placed: Arc<Vec<Placed>>,
     /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
     pub modes: Vec<Vec<(String, Vec<u16>)>>,
+    /// What the contents of each image's own files say.
+    pub contents: Vec<Contents>,
+    /// What the manifest's rules ask beyond that.
+    pub asked: Vec<Asked>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -92,9 +102,10 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
-    let mut placed = Vec::new();
+    let (mut placed, mut indexes) = (Vec::new(), Vec::new());
     for (at, base) in bases.iter().enumerate() {
-        let index = files(session, &plan.images[at], base).await?;
+        let index = Arc::new(files(session, &plan, &plan.images[at], base).await?);
+        indexes.push(index.clone());
         let (plan, found, base) = (plan.clone(), found.clone(), base.clone());
         let placing = move || {
             let mut report = Report::default();
@@ -109,7 +120,8 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     if created.is_none() {
         plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     }
-    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
+    let placed = Arc::new(placed);
+    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, report })
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
@@ -240,9 +252,11 @@ fn at(error: Error, place: &Place) -> Error {
 }
 
 /// The base's files, where they matter.
-async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
+async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
+    let asks_for_files = plan.checks.place.is_some();
     let numeric = |user: &str| user.split(':').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    if image.items.is_empty() && image.config.user.is_none() && numeric(&base.image.config.user) {
+    let idle = image.items.is_empty() && image.config.user.is_none() && numeric(&base.image.config.user);
+    if idle && !asks_for_files {
         return Ok(FileIndex::empty());
     }
     source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))
@@ -250,15 +264,18 @@ async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) ->
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, placed, report, .. } = prepared;
+    let Prepared { plan, bases, indexes, placed, report, .. } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
-    let layers = layer::make_all(&session.ctx, &plan, placed).await?;
+    let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
     let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
-    let platforms = plan.images.iter().map(|image| image.platform.clone()).collect();
+    let of_image = |layers: &layer::Made| layers.iter().flat_map(|(_, packed)| packed.facts.clone()).collect();
+    let contents = layers.iter().map(of_image).collect();
+    let (task, at, own) = (session.ctx.clone(), plan.clone(), placed.clone());
+    let asked = aside(&session.ctx, move || layer::ask(&task, &at, &own)).await?;
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, platforms, modes, report })
+    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, modes, contents, asked, report })
 }

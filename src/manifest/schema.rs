@@ -1,22 +1,25 @@
 //! Stage 1: the JSON Schema of `image.toml`, made from the grammar that the checker uses. Pure.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::grammar::{Kind, MANIFEST, Table};
+use super::rules::{MOST, Value};
 
 /// The schema (JSON Schema draft 2020-12), as editors read it.
-pub fn schema() -> Value {
+pub fn schema() -> serde_json::Value {
     let mut root = table(&MANIFEST);
     let map = root.as_object_mut();
     if let Some(map) = map {
         map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
         map.insert("title".into(), json!("stillframe image.toml"));
+        let rules = Value::ALL.iter().map(|value| (value.name().to_string(), table(value.table())));
+        map.insert("$defs".into(), rules.collect::<Map<String, serde_json::Value>>().into());
     }
     root
 }
 
-fn table(table: &Table) -> Value {
-    let properties: Map<String, Value> = table
+fn table(table: &Table) -> serde_json::Value {
+    let properties: Map<String, serde_json::Value> = table
         .keys
         .iter()
         .map(|key| {
@@ -37,7 +40,7 @@ fn table(table: &Table) -> Value {
     })
 }
 
-fn kind(kind: &Kind) -> Value {
+fn kind(kind: &Kind) -> serde_json::Value {
     match kind {
         Kind::Text => json!({ "type": "string" }),
         Kind::OneOf(words) => json!({ "enum": words }),
@@ -54,7 +57,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Table(inner) => table(inner),
         Kind::Tables(inner) => json!({ "type": "array", "items": table(inner) }),
         Kind::Map { levels } => {
-            let inner: Map<String, Value> = levels
+            let inner: Map<String, serde_json::Value> = levels
                 .iter()
                 .map(|level| {
                     (level.to_string(), json!({ "type": "object", "additionalProperties": { "type": "string" } }))
@@ -67,5 +70,24 @@ fn kind(kind: &Kind) -> Value {
             json!({ "type": "object", "additionalProperties": { "oneOf": [{ "type": "string" }, edit("prepend"), edit("append")] } })
         }
         Kind::Named(inner) => json!({ "type": "object", "additionalProperties": table(inner) }),
+        Kind::Rule(value) => rule(*value),
+    }
+}
+
+/// A rule is a lone value, a table, or, where paths can differ, a list of tables.
+fn rule(value: Value) -> serde_json::Value {
+    let table = json!({ "$ref": format!("#/$defs/{}", value.name()) });
+    let lone = match value {
+        Value::Whole { bare: true } => json!({ "enum": ["deny", "warn", "allow"] }),
+        Value::Whole { bare: false } | Value::Paths => json!({ "enum": ["deny", "warn"] }),
+        Value::Size | Value::SizePaths => json!({ "type": "string" }),
+        Value::Count => json!({ "type": "integer", "minimum": 1, "maximum": MOST }),
+        Value::Words => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+    };
+    match value {
+        Value::Paths | Value::SizePaths => {
+            json!({ "oneOf": [lone, table, { "type": "array", "items": table, "minItems": 1 }] })
+        }
+        _ => json!({ "oneOf": [lone, table] }),
     }
 }
