@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::render;
 use crate::error::{Error, Text};
+use crate::facts;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -18,7 +19,7 @@ use crate::source;
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 12] = [
+pub const DOORS: [(&str, Door); 13] = [
     ("address", registry::fuzzing::address),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
@@ -29,6 +30,7 @@ pub const DOORS: [(&str, Door); 12] = [
     ("index", index),
     ("link", registry::fuzzing::link),
     ("manifest", manifest),
+    ("program", facts::fuzzing::program),
     ("reference", reference),
     ("tar", source::fuzzing::tar),
 ];

@@ -10,7 +10,8 @@
 //! |---|---|---|---|
 //! | – | [`error`], [`event`] | what went wrong, what is happening | nothing |
 //! | 0 | [`oci`] | text and JSON → digests, references, documents | nothing |
-//! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
+//! | 0 | [`facts`] | bytes of programs → what the kernel and a loader make of them | nothing |
+| 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
 //! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
 //! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |
@@ -44,6 +45,7 @@ pub mod cli;
 pub mod ctx;
 pub mod error;
 pub mod event;
+pub mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod image;

@@ -1,0 +1,56 @@
+//! Stage 0, for fuzzing: the door to what reads programs and scripts (`crate::fuzzing`). Bytes in, a panic where a promise is broken.
+
+use std::io::Cursor;
+
+use object::read::ReadCache;
+
+use super::conf::read_cache;
+use super::view::{Known, View};
+use super::{Facts, HEAD, Load, Promise, Search, load, promise, read};
+
+/// An image of one file, which is found under every name and is every text.
+struct One<'a>(Option<&'a Facts>, &'a [u8]);
+
+impl View for One<'_> {
+    fn file(&self, path: &str) -> Option<String> {
+        Some(path.trim_start_matches('/').to_string())
+    }
+
+    fn known(&self, _: &str) -> Known<'_> {
+        self.0.map_or(Known::Data, Known::Facts)
+    }
+
+    fn text(&self, _: &str) -> Option<Vec<u8>> {
+        Some(self.1.to_vec())
+    }
+
+    fn names(&self, _: &str) -> Vec<String> {
+        vec!["one".into(), "two.conf".into()]
+    }
+}
+
+/// A file reads the same from memory and from a disk, keeps what its first bytes promise, and what it would load is found.
+pub(crate) fn program(bytes: &[u8]) {
+    let facts = read(bytes);
+    assert_eq!(read(&ReadCache::new(Cursor::new(bytes))), facts);
+    let head = &bytes[..bytes.len().min(HEAD as usize)];
+    match &facts {
+        Some(Facts::Program(_) | Facts::Object | Facts::Broken(_)) => assert_eq!(promise(head), Promise::Elf),
+        Some(Facts::Script(script)) => {
+            assert_eq!(promise(head), Promise::Script);
+            assert!(script.interpreter.chars().all(|character| !matches!(character, ' ' | '\t' | '\n')));
+            script.starts();
+        }
+        Some(Facts::Foreign(_)) | None => assert_eq!(promise(head), Promise::Other),
+    }
+    for big in [false, true] {
+        for (name, paths) in read_cache(bytes, big).unwrap_or_default() {
+            assert!(!name.contains('\0') && !paths.is_empty());
+        }
+    }
+    let Some(Facts::Program(program)) = &facts else { return };
+    let view = One(facts.as_ref(), bytes);
+    let search = Search::new(&view, &["LD_LIBRARY_PATH=/x::y".into()], "");
+    let (loaded, _) = load(&search, Load { path: "/program", program });
+    assert!(loaded.iter().all(|found| !found.real.starts_with('/')));
+}
