@@ -82,6 +82,14 @@ impl Program {
         }
     }
 
+    /// About how many bytes it takes to keep it.
+    pub(super) fn weight(&self) -> usize {
+        let one = [&self.loader, &self.rpath, &self.runpath, &self.soname].into_iter().flatten();
+        let wanted = self.wants.iter().flat_map(|wanted| wanted.versions.iter().chain([&wanted.library]));
+        let names = one.chain(&self.needed).chain(&self.defines).chain(wanted);
+        size_of::<Program>() + names.map(|name| size_of::<String>() + name.len()).sum::<usize>()
+    }
+
     /// Whether it is a program, and no library: old linkers do not mark a PIE, so one with a loader and without a name is one too.
     pub fn is_program(&self) -> bool {
         self.started || self.soname.is_none() && (self.loader.is_some() || self.needed.is_empty())

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use object::read::ReadCache;
 
 use super::conf::read_cache;
-use super::view::{Known, View};
+use super::view::View;
 use super::{Facts, HEAD, Load, Promise, Search, load, promise, read};
 
 /// An image of one file, which is found under every name and is every text.
@@ -16,8 +16,8 @@ impl View for One<'_> {
         Some(path.trim_start_matches('/').to_string())
     }
 
-    fn known(&self, _: &str) -> Known<'_> {
-        self.0.map_or(Known::Data, Known::Facts)
+    fn facts(&self, _: &str) -> Option<&Facts> {
+        self.0
     }
 
     fn text(&self, _: &str) -> Option<Vec<u8>> {
@@ -35,7 +35,9 @@ pub(crate) fn program(bytes: &[u8]) {
     assert_eq!(read(&ReadCache::new(Cursor::new(bytes))), facts);
     let head = &bytes[..bytes.len().min(HEAD as usize)];
     match &facts {
-        Some(Facts::Program(_) | Facts::Object | Facts::Broken(_)) => assert_eq!(promise(head), Promise::Elf),
+        Some(Facts::Program(_) | Facts::Object | Facts::Broken(_) | Facts::Unread) => {
+            assert_eq!(promise(head), Promise::Elf)
+        }
         Some(Facts::Script(script)) => {
             assert_eq!(promise(head), Promise::Script);
             assert!(script.interpreter.chars().all(|character| !matches!(character, ' ' | '\t' | '\n')));

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::Facts;
 use super::elf::Program;
 use super::search::{Asking, Family, Search};
-use super::view::Known;
 
 /// Most libraries of one program.
 const MOST_LIBRARIES: usize = 4096;
@@ -109,8 +108,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn program(&self, at: usize) -> Option<&'a Program> {
         let Some(real) = &self.objects.get(at)?.real else { return Some(self.start.program) };
-        match self.search.view.known(real) {
-            Known::Facts(Facts::Program(program)) => Some(program),
+        match self.search.view.facts(real) {
+            Some(Facts::Program(program)) => Some(program),
             _ => None,
         }
     }
@@ -131,13 +130,13 @@ impl<'a> Run<'a> {
         let Some(real) = self.search.view.file(path) else {
             return self.missing.push(Missing::Loader(path.clone()));
         };
-        let odd = match self.search.view.known(&real) {
-            Known::Facts(Facts::Program(loader)) if !start.program.machine.loads(&loader.machine) => {
+        let odd = match self.search.view.facts(&real) {
+            Some(Facts::Program(loader)) if !start.program.machine.loads(&loader.machine) => {
                 Some(format!("for {}", loader.machine.words()))
             }
-            Known::Facts(Facts::Program(_)) | Known::Unread => None,
-            Known::Facts(Facts::Broken(why)) => Some(format!("broken: {why}")),
-            Known::Facts(_) | Known::Data => Some("no program".to_string()),
+            Some(Facts::Program(_) | Facts::Unread) => None,
+            Some(Facts::Broken(why)) => Some(format!("broken: {why}")),
+            Some(_) | None => Some("no program".to_string()),
         };
         if let Some(odd) = odd {
             return self.missing.push(Missing::OddLoader(path.clone(), odd));
@@ -196,17 +195,15 @@ impl<'a> Run<'a> {
         let mut odd = None;
         for one in paths {
             let Some(real) = self.search.view.file(&one.path) else { continue };
-            let (what, goes_on) = match self.search.view.known(&real) {
-                Known::Facts(Facts::Program(library)) if self.start.program.machine.loads(&library.machine) => {
-                    (None, false)
-                }
-                Known::Unread => (None, false),
+            let (what, goes_on) = match self.search.view.facts(&real) {
+                Some(Facts::Program(library)) if self.start.program.machine.loads(&library.machine) => (None, false),
+                Some(Facts::Unread) => (None, false),
                 // glibc goes on to the next directory, musl does not.
-                Known::Facts(Facts::Program(library)) => {
+                Some(Facts::Program(library)) => {
                     (Some(format!("for {}", library.machine.words())), matches!(self.family, Family::Glibc(_)))
                 }
-                Known::Facts(Facts::Broken(why)) => (Some(format!("broken: {why}")), false),
-                Known::Facts(_) | Known::Data => (Some("no library".to_string()), false),
+                Some(Facts::Broken(why)) => (Some(format!("broken: {why}")), false),
+                Some(_) | None => (Some("no library".to_string()), false),
             };
             let Some(what) = what else {
                 return Some(match self.objects.iter().position(|known| known.real.as_ref() == Some(&real)) {

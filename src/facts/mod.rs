@@ -26,7 +26,7 @@ pub use load::{Load, Loaded, Missing, load};
 pub use machine::Machine;
 pub use script::{Script, Starts};
 pub use search::Search;
-pub use view::{Known, View};
+pub use view::View;
 
 /// How many first bytes decide what a file is: as many as the kernel reads of a script (`BINPRM_BUF_SIZE`).
 pub const HEAD: u64 = 256;
@@ -44,12 +44,24 @@ pub enum Facts {
     Broken(String),
     /// A program for another system, in words.
     Foreign(&'static str),
+    /// It begins as an ELF file, and is too large to be looked at.
+    Unread,
 }
 
 impl Facts {
     /// Whether its first bytes make it a program where no mode is declared: `\x7fELF` or `#!`.
     pub fn is_executable(&self) -> bool {
         !matches!(self, Facts::Foreign(_))
+    }
+
+    /// About how many bytes it takes to keep them.
+    pub fn weight(&self) -> usize {
+        match self {
+            Facts::Program(program) => program.weight(),
+            Facts::Script(script) => script.interpreter.len() + script.argument.as_ref().map_or(0, String::len),
+            Facts::Broken(why) => why.len(),
+            Facts::Object | Facts::Foreign(_) | Facts::Unread => 0,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Facts;
 use super::conf;
 use super::elf::Program;
 use super::machine::Machine;
-use super::view::{Known, View};
+use super::view::View;
 
 /// Where musl looks without a `.path`.
 const MUSL_DIRECTORIES: [&str; 3] = ["/lib", "/usr/local/lib", "/usr/lib"];
@@ -74,10 +74,10 @@ impl<'a> Search<'a> {
     /// Whose rules the loader at `path` follows; `real` is the file that it is.
     pub(super) fn family(&self, path: &str, real: &str, machine: &Machine) -> Family {
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
-        let soname = match self.view.known(real) {
+        let soname = match self.view.facts(real) {
             // A loader that needs a loader is a bridge to another one.
-            Known::Facts(Facts::Program(program)) if program.loader.is_some() => return Family::Unknown,
-            Known::Facts(Facts::Program(program)) => program.soname.clone(),
+            Some(Facts::Program(program)) if program.loader.is_some() => return Family::Unknown,
+            Some(Facts::Program(program)) => program.soname.clone(),
             _ => None,
         };
         let musl = |name: &str| name.strip_prefix("ld-musl-").map(|rest| rest.split('.').next().unwrap_or(rest).into());

@@ -80,7 +80,7 @@ pub(super) async fn listing(
 
 fn read(ctx: &Ctx, descriptor: &Descriptor, stop: Stop, name: &str) -> Result<Listing> {
     let blob = open(&ctx.store, descriptor)?;
-    let (listing, found) = list::list(blob, stop).map_err(|cause| failed(name, cause))?;
+    let (listing, found) = list::list(blob, stop, &|| ctx.store.aside()).map_err(|cause| failed(name, cause))?;
     if media::layer(&descriptor.media_type) != Some(found) {
         let (media_type, found) = (&descriptor.media_type, found.name());
         ctx.say(Event::Detail { text: format!("{name} calls itself `{media_type}`, its compression is `{found}`") });

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
-use crate::source::list::{Name, below};
+use crate::facts::Facts;
+use crate::source::list::{Name, Told, below};
 use crate::source::users::{self, User};
 use crate::source::walk::{Obstacle, Parent, Stands, Walked, ends, walk};
 
@@ -62,6 +64,8 @@ pub struct FileIndex {
     /// The same two as text, with stand-ins for what is no UTF-8.
     pub(super) texts: (String, String),
     pub(super) os_release: Option<String>,
+    /// What the files of each layer tell a loader.
+    pub(super) told: BTreeMap<u32, Arc<Told>>,
 }
 
 impl FileIndex {
@@ -74,6 +78,7 @@ impl FileIndex {
             group: Vec::new(),
             texts: (String::new(), String::new()),
             os_release: None,
+            told: BTreeMap::new(),
         }
     }
 
@@ -176,6 +181,18 @@ impl FileIndex {
             Some(Kind::Link(target)) => Stands::Link(target),
             Some(Kind::File { .. } | Kind::Other) => Stands::Solid,
         })
+    }
+
+    /// The facts of a file of this image; `None` for data, and for a script that cannot be started.
+    pub fn facts(&self, node: &Node) -> Option<&Facts> {
+        let bytes = node.bytes?;
+        self.told.get(&bytes.layer)?.facts.get(&bytes.start)
+    }
+
+    /// The content of a text that a loader reads ([`crate::facts::is_text`]).
+    pub fn loader_text(&self, node: &Node) -> Option<&[u8]> {
+        let bytes = node.bytes?;
+        self.told.get(&bytes.layer)?.texts.get(&bytes.start).map(Vec::as_slice)
     }
 
     /// The bytes of `etc/passwd`.

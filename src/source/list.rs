@@ -6,21 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::ops::Bound;
+use std::sync::Arc;
 
+use crate::facts::{self, Facts};
 use crate::oci::DiffId;
 use crate::oci::media::Compression;
 use crate::source::index::{Kind, TEXTS};
+use crate::source::look::{Aside, look};
 use crate::source::tar::{Entries, Entry, Type, entries, wrong};
 use crate::source::unpack::{Stop, Unpacked, unpack};
 use crate::source::walk::{Obstacle, Stands, ends, join, split, walk};
 
 /// Most entries of one image, with the directories that none of them names.
 pub const MOST_ENTRIES: usize = 2_000_000;
-/// Most bytes of all paths and link targets of one image.
+/// Most bytes of all paths and link targets of one image, and of what is kept of its programs.
 pub const MOST_NAME_BYTES: usize = 512 << 20;
 /// Largest text (`etc/passwd` …) that is kept.
 pub const MOST_TEXT_BYTES: u64 = 1 << 20;
 
+/// The permissions of which a script that can be started has one.
+const STARTABLE: u16 = 0o111;
 const WHITEOUT: &[u8] = b".wh.";
 const META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -43,6 +48,17 @@ pub struct Listing {
     pub opaque: BTreeSet<Name>,
     /// The contents of [`TEXTS`].
     pub texts: BTreeMap<Name, Vec<u8>>,
+    /// What its programs and scripts are, and what its loaders read.
+    pub told: Arc<Told>,
+}
+
+/// What the files of a layer tell a loader, by where their bytes begin in the uncompressed layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The facts of programs, and of scripts that may be started.
+    pub facts: BTreeMap<u64, Facts>,
+    /// The contents of the texts that loaders read.
+    pub texts: BTreeMap<u64, Vec<u8>>,
 }
 
 /// One thing that a layer adds.
@@ -72,17 +88,17 @@ pub enum What {
 }
 
 /// Reads a whole layer, to the end of its stream.
-pub fn list(blob: impl Read + 'static, stop: Stop) -> io::Result<(Listing, Compression)> {
+pub fn list(blob: impl Read + 'static, stop: Stop, aside: Aside<'_>) -> io::Result<(Listing, Compression)> {
     let (stream, found) = unpack(blob, stop)?;
     let mut entries = entries(stream);
     let mut draft = Draft::default();
     while let Some(entry) = entries.step()? {
-        draft.add(&entry, &mut entries)?;
+        draft.add(&entry, &mut entries, aside)?;
     }
     let (diff_id, size) = entries.drain()?.finish();
     draft.items.retain(|path, _| !path.split(|byte| *byte == b'/').any(|part| part.starts_with(META)));
-    let Draft { items, whiteouts, opaque, texts, .. } = draft;
-    Ok((Listing { diff_id, size, items, whiteouts, opaque, texts }, found))
+    let Draft { items, whiteouts, opaque, texts, told, .. } = draft;
+    Ok((Listing { diff_id, size, items, whiteouts, opaque, texts, told: Arc::new(told) }, found))
 }
 
 /// A path as it stands in a tar, made plain.
@@ -106,13 +122,14 @@ struct Draft {
     whiteouts: BTreeSet<Name>,
     opaque: BTreeSet<Name>,
     texts: BTreeMap<Name, Vec<u8>>,
+    told: Told,
     name_bytes: usize,
     /// The parent that was resolved last: most entries stand next to their neighbour.
     last: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Draft {
-    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>) -> io::Result<()> {
+    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>, aside: Aside<'_>) -> io::Result<()> {
         let path = plain(&entry.path)?;
         if path.is_empty() {
             return match entry.kind {
@@ -133,12 +150,19 @@ impl Draft {
             Type::Other => item(entry, Kind::Other),
             Type::HardLink => self.linked(entry, &path)?,
         };
-        let text = entry.kind == Type::File && entry.whole && entry.size <= MOST_TEXT_BYTES;
+        let start = item.start.filter(|_| entry.kind == Type::File);
         self.put(path.clone(), item)?;
-        if text && TEXTS.iter().any(|text| text.as_bytes() == path) {
-            let mut content = Vec::new();
-            bytes.take(MOST_TEXT_BYTES).read_to_end(&mut content)?;
-            self.texts.insert(path.into(), content);
+        let Some(start) = start else { return Ok(()) };
+        let small = entry.size <= MOST_TEXT_BYTES;
+        if small && TEXTS.iter().any(|text| text.as_bytes() == path) {
+            self.texts.insert(path.into(), text(bytes)?);
+        } else if small && facts::is_text(&path) {
+            let text = text(bytes)?;
+            self.count(text.len())?;
+            self.told.texts.insert(start, text);
+        } else if let Some(facts) = look(bytes, entry.size, entry.mode & STARTABLE != 0, aside)? {
+            self.count(facts.weight())?;
+            self.told.facts.insert(start, facts);
         }
         Ok(())
     }
@@ -236,6 +260,12 @@ impl Draft {
             Some(_) => Stands::Solid,
         }
     }
+}
+
+fn text(bytes: &mut Entries<Unpacked>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    bytes.take(MOST_TEXT_BYTES).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn item(entry: &Entry, kind: Kind) -> Item {

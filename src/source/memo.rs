@@ -3,13 +3,16 @@
 //! Numbers are LEB128; each path begins with how much it shares with the one before it. Bytes that are no listing give `None`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::oci::{DiffId, Digest};
 use crate::source::index::Kind;
-use crate::source::list::{Item, Listing, Name, What};
+use crate::source::list::{Item, Listing, Name, Told, What};
+
+mod told;
 
 /// The kind under which the store remembers a listing, by the digest of the layer's blob; a new form is a new kind.
-pub const KIND: &str = "layer-files-2";
+pub const KIND: &str = "layer-files-3";
 
 /// A listing as bytes.
 pub fn write(listing: &Listing) -> Vec<u8> {
@@ -50,6 +53,7 @@ pub fn write(listing: &Listing) -> Vec<u8> {
         out.path(path);
         out.bytes(text);
     }
+    told::write(&mut out, &listing.told);
     out.bytes
 }
 
@@ -81,7 +85,9 @@ pub fn read(bytes: &[u8]) -> Option<Listing> {
     for _ in 0..input.number()? {
         texts.insert(input.path()?, input.bytes()?.to_vec());
     }
-    input.rest.is_empty().then_some(Listing { diff_id: DiffId(diff_id), size, items, whiteouts, opaque, texts })
+    let told: Arc<Told> = Arc::new(told::read(&mut input)?);
+    let listing = Listing { diff_id: DiffId(diff_id), size, items, whiteouts, opaque, texts, told };
+    input.rest.is_empty().then_some(listing)
 }
 
 struct Out {

@@ -7,6 +7,7 @@
 use std::borrow::Borrow;
 
 use crate::error::{Error, Result};
+use crate::facts::Facts;
 use crate::source::index::{Bytes, FileIndex, Kind, Node};
 use crate::source::list::{Listing, MOST_ENTRIES, MOST_NAME_BYTES, Name, What, remove_below};
 use crate::source::unpack::MOST_BYTES;
@@ -24,6 +25,8 @@ impl Total {
     pub fn add(&mut self, listing: &Listing) -> Result<()> {
         self.entries += listing.items.len() + listing.whiteouts.len() + listing.opaque.len();
         self.name_bytes += listing.items.keys().map(|path| path.len()).sum::<usize>();
+        self.name_bytes += listing.told.facts.values().map(Facts::weight).sum::<usize>();
+        self.name_bytes += listing.told.texts.values().map(Vec::len).sum::<usize>();
         self.size = self.size.saturating_add(listing.size);
         let too = |what, most: u64| Err(Error::remote(format!("its layers have together more than {most} {what}")));
         if self.entries > MOST_ENTRIES {
@@ -46,6 +49,7 @@ pub fn merge_from<L: Borrow<Listing>>(first: u32, listings: &[L]) -> Result<File
     let mut index = FileIndex::empty();
     for (layer, listing) in (first..).zip(listings.iter().map(Borrow::borrow)) {
         apply(&mut index, layer, listing).map_err(|error| error.context(format!("merging the layer {}", layer + 1)))?;
+        index.told.insert(layer, listing.told.clone());
     }
     Ok(index)
 }

@@ -14,6 +14,7 @@ mod image;
 mod index;
 mod list;
 mod local;
+mod look;
 pub mod member;
 mod memo;
 mod merge;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{LD, program};
 use crate::facts::fixture::{AARCH64, Elf, X86, cache};
-use crate::facts::{Facts, Known, Load, Loaded, Missing, Search, View, load, read};
+use crate::facts::{Facts, Load, Loaded, Missing, Search, View, load, read};
 
 /// An image of files and links, all by absolute path.
 #[derive(Default)]
@@ -46,8 +46,8 @@ impl View for Files {
         self.0.contains_key(&path).then_some(path)
     }
 
-    fn known(&self, real: &str) -> Known<'_> {
-        self.1.get(real).map_or(Known::Data, Known::Facts)
+    fn facts(&self, real: &str) -> Option<&Facts> {
+        self.1.get(real)
     }
 
     fn text(&self, path: &str) -> Option<Vec<u8>> {

@@ -5,6 +5,7 @@ mod indexes;
 mod layers;
 mod places;
 mod strata;
+mod told;
 
 use crate::error::Error;
 
