@@ -10,9 +10,11 @@ pub mod predicate;
 pub mod provenance;
 pub mod release;
 pub mod root;
+pub mod rules;
 pub mod sbom;
 pub mod sign;
 pub mod statement;
 pub mod verify;
 
 pub use papers::{Paper, bills, origins};
+pub use rules::{Seen, Subject, check};
