@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::render;
 use crate::error::{Error, Text};
-use crate::facts;
+use crate::facts::programs;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -30,7 +30,7 @@ pub const DOORS: [(&str, Door); 13] = [
     ("index", index),
     ("link", registry::fuzzing::link),
     ("manifest", manifest),
-    ("program", facts::fuzzing::program),
+    ("program", programs::fuzzing::program),
     ("reference", reference),
     ("tar", source::fuzzing::tar),
 ];

@@ -27,6 +27,7 @@ pub fn early(prepared: &Prepared) -> Result<Report> {
         index: &prepared.indexes[at],
         user: &prepared.placed[at].user,
         trees: &prepared.placed[at].trees,
+        natures: &prepared.natures[at],
         made: None,
     });
     let subject = Subject { plan: &prepared.plan, images: images.collect() };
@@ -41,6 +42,7 @@ fn late(made: &Made, report: Report) -> Result<Report> {
         index: &made.indexes[at],
         user: &made.placed[at].user,
         trees: &made.placed[at].trees,
+        natures: &made.natures[at],
         made: Some(image),
     });
     trust::check(&Subject { plan: &made.plan, images: images.collect() }, report)

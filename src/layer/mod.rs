@@ -3,13 +3,14 @@
 
 mod accounts;
 mod compress;
-pub mod elf;
 pub mod gather;
 #[cfg(test)]
 mod golden;
 mod ignore;
 mod inputs;
 pub mod make;
+mod merged;
+mod natures;
 pub mod pack;
 mod pipe;
 pub mod place;
@@ -19,9 +20,10 @@ mod tar;
 mod tests;
 pub mod tree;
 
-pub use elf::check_links;
 pub use gather::{Found, gather};
 pub use inputs::{Input, inputs};
 pub use make::{Made, make_all};
+pub use merged::{Merged, Thing, What};
+pub use natures::{Natures, natures};
 pub use pack::{PackError, Packed, pack};
 pub use place::{Placed, place};

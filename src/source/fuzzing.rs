@@ -49,7 +49,7 @@ fn listed(listing: &Listing) {
     }
     assert!(listing.whiteouts.iter().chain(&listing.opaque).all(|path| is_plain(path)));
     let starts: BTreeSet<u64> = listing.items.values().filter_map(|item| item.start).collect();
-    let told = listing.told.facts.keys().chain(listing.told.texts.keys());
+    let told = listing.told.natures.keys().chain(listing.told.texts.keys());
     assert!(told.clone().count() <= listing.size as usize && starts.len() <= listing.items.len());
     assert!(told.into_iter().all(|start| *start < listing.size));
     assert!(listing.texts.keys().all(|path| TEXTS.iter().any(|text| text.as_bytes() == &**path)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::facts::Facts;
+use crate::facts::programs::Nature;
 use crate::source::list::{Name, Told, below};
 use crate::source::users::{self, User};
 use crate::source::walk::{Obstacle, Parent, Stands, Walked, ends, walk};
@@ -183,13 +183,13 @@ impl FileIndex {
         })
     }
 
-    /// The facts of a file of this image; `None` for data, and for a script that cannot be started.
-    pub fn facts(&self, node: &Node) -> Option<&Facts> {
+    /// The natures of a file of this image; `None` for data, and for a script that cannot be started.
+    pub fn nature(&self, node: &Node) -> Option<&Nature> {
         let bytes = node.bytes?;
-        self.told.get(&bytes.layer)?.facts.get(&bytes.start)
+        self.told.get(&bytes.layer)?.natures.get(&bytes.start)
     }
 
-    /// The content of a text that a loader reads ([`crate::facts::is_text`]).
+    /// The content of a text that a loader reads ([`crate::facts::programs::is_text`]).
     pub fn loader_text(&self, node: &Node) -> Option<&[u8]> {
         let bytes = node.bytes?;
         self.told.get(&bytes.layer)?.texts.get(&bytes.start).map(Vec::as_slice)

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::facts::{self, Facts};
+use crate::facts::programs::{self, Nature};
 use crate::oci::DiffId;
 use crate::oci::media::Compression;
 use crate::source::index::{Kind, TEXTS};
@@ -55,8 +55,8 @@ pub struct Listing {
 /// What the files of a layer tell a loader, by where their bytes begin in the uncompressed layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// The facts of programs, and of scripts that may be started.
-    pub facts: BTreeMap<u64, Facts>,
+    /// The natures of programs, and of scripts that may be started.
+    pub natures: BTreeMap<u64, Nature>,
     /// The contents of the texts that loaders read.
     pub texts: BTreeMap<u64, Vec<u8>>,
 }
@@ -156,13 +156,13 @@ impl Draft {
         let small = entry.size <= MOST_TEXT_BYTES;
         if small && TEXTS.iter().any(|text| text.as_bytes() == path) {
             self.texts.insert(path.into(), text(bytes)?);
-        } else if small && facts::is_text(&path) {
+        } else if small && programs::is_text(&path) {
             let text = text(bytes)?;
             self.count(text.len())?;
             self.told.texts.insert(start, text);
-        } else if let Some(facts) = look(bytes, entry.size, entry.mode & STARTABLE != 0, aside)? {
-            self.count(facts.weight())?;
-            self.told.facts.insert(start, facts);
+        } else if let Some(nature) = look(bytes, entry.size, entry.mode & STARTABLE != 0, aside)? {
+            self.count(nature.weight())?;
+            self.told.natures.insert(start, nature);
         }
         Ok(())
     }

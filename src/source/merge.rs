@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 
 use crate::error::{Error, Result};
-use crate::facts::Facts;
+use crate::facts::programs::Nature;
 use crate::source::index::{Bytes, FileIndex, Kind, Node};
 use crate::source::list::{Listing, MOST_ENTRIES, MOST_NAME_BYTES, Name, What, remove_below};
 use crate::source::unpack::MOST_BYTES;
@@ -25,7 +25,7 @@ impl Total {
     pub fn add(&mut self, listing: &Listing) -> Result<()> {
         self.entries += listing.items.len() + listing.whiteouts.len() + listing.opaque.len();
         self.name_bytes += listing.items.keys().map(|path| path.len()).sum::<usize>();
-        self.name_bytes += listing.told.facts.values().map(Facts::weight).sum::<usize>();
+        self.name_bytes += listing.told.natures.values().map(Nature::weight).sum::<usize>();
         self.name_bytes += listing.told.texts.values().map(Vec::len).sum::<usize>();
         self.size = self.size.saturating_add(listing.size);
         let too = |what, most: u64| Err(Error::remote(format!("its layers have together more than {most} {what}")));

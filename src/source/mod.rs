@@ -45,4 +45,4 @@ pub use parts::parts;
 pub use place::{Kept, Place, Spot};
 pub use strata::{Seat, Strata};
 pub use tar::{Entry, Type};
-pub use walk::{Obstacle, Parent};
+pub use walk::{Obstacle, Parent, Stands, walk};

@@ -1,32 +1,32 @@
-//! Stage 5: what the programs of a layer are as bytes. Facts in, compact bytes out, and back. Pure.
+//! Stage 5: what the programs of a layer are as bytes. Nature in, compact bytes out, and back. Pure.
 
 use std::collections::BTreeMap;
 
 use super::{In, Out};
-use crate::facts::{Facts, Machine, Program, Script, Wanted};
+use crate::facts::programs::{Machine, Nature, Program, Script, Wanted};
 use crate::source::list::Told;
 
 pub(super) fn write(out: &mut Out, told: &Told) {
-    out.number(told.facts.len() as u64);
-    for (start, facts) in &told.facts {
+    out.number(told.natures.len() as u64);
+    for (start, nature) in &told.natures {
         out.number(*start);
-        match facts {
-            Facts::Program(program) => {
+        match nature {
+            Nature::Program(program) => {
                 out.number(0);
                 write_program(out, program);
             }
-            Facts::Object => out.number(1),
-            Facts::Script(script) => {
+            Nature::Object => out.number(1),
+            Nature::Script(script) => {
                 out.number(2);
                 out.bytes(script.interpreter.as_bytes());
                 optional(out, script.argument.as_deref());
             }
-            Facts::Broken(why) => {
+            Nature::Broken(why) => {
                 out.number(3);
                 out.bytes(why.as_bytes());
             }
             // Only files that begin as ELF files and scripts are remembered.
-            Facts::Unread | Facts::Foreign(_) => out.number(4),
+            Nature::Unread | Nature::Foreign(_) => out.number(4),
         }
     }
     out.number(told.texts.len() as u64);
@@ -66,23 +66,23 @@ fn texts(out: &mut Out, texts: &[String]) {
 }
 
 pub(super) fn read(input: &mut In<'_>) -> Option<Told> {
-    let (mut facts, mut kept) = (BTreeMap::new(), BTreeMap::new());
+    let (mut natures, mut kept) = (BTreeMap::new(), BTreeMap::new());
     for _ in 0..input.number()? {
         let start = input.number()?;
         let one = match input.number()? {
-            0 => Facts::Program(Box::new(read_program(input)?)),
-            1 => Facts::Object,
-            2 => Facts::Script(Script { interpreter: text(input)?, argument: maybe(input)? }),
-            3 => Facts::Broken(text(input)?),
-            4 => Facts::Unread,
+            0 => Nature::Program(Box::new(read_program(input)?)),
+            1 => Nature::Object,
+            2 => Nature::Script(Script { interpreter: text(input)?, argument: maybe(input)? }),
+            3 => Nature::Broken(text(input)?),
+            4 => Nature::Unread,
             _ => return None,
         };
-        facts.insert(start, one);
+        natures.insert(start, one);
     }
     for _ in 0..input.number()? {
         kept.insert(input.number()?, input.bytes()?.to_vec());
     }
-    Some(Told { facts, texts: kept })
+    Some(Told { natures, texts: kept })
 }
 
 fn read_program(input: &mut In<'_>) -> Option<Program> {

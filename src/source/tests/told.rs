@@ -4,8 +4,8 @@ use std::fs;
 
 use tar::EntryType;
 
-use crate::facts::fixture::Elf;
-use crate::facts::{Facts, read};
+use crate::facts::programs::fixture::Elf;
+use crate::facts::programs::{Nature, read};
 use crate::source::fixture::{Fixture, Layer, Tar, wait};
 use crate::source::{FileIndex, files};
 
@@ -13,8 +13,8 @@ fn with(tar: Tar, name: &str, mode: u32, data: &[u8]) -> Tar {
     tar.raw(name, EntryType::Regular, data, |header| header.set_mode(mode))
 }
 
-fn facts<'a>(index: &'a FileIndex, path: &str) -> Option<&'a Facts> {
-    index.facts(index.get(path).unwrap())
+fn nature<'a>(index: &'a FileIndex, path: &str) -> Option<&'a Nature> {
+    index.nature(index.get(path).unwrap())
 }
 
 #[test]
@@ -35,14 +35,14 @@ fn programs_scripts_and_the_texts_of_loaders_are_remembered() {
     for round in 0..2 {
         let index = wait(files(&fixture.ctx, &base)).unwrap();
         for (path, bytes) in [("bin/small", Some(&small)), ("lower", Some(&small)), ("lib/hard.so", Some(&large))] {
-            assert_eq!(facts(&index, path).cloned(), bytes.and_then(|bytes| read(bytes.as_slice())), "{path}");
+            assert_eq!(nature(&index, path).cloned(), bytes.and_then(|bytes| read(bytes.as_slice())), "{path}");
         }
-        assert!(matches!(facts(&index, "lib/hard.so"), Some(Facts::Program(_))));
-        assert!(matches!(facts(&index, "bin/run"), Some(Facts::Script(script)) if script.interpreter == "/bin/sh"));
-        assert!(matches!(facts(&index, "odd"), Some(Facts::Broken(_))));
-        assert_eq!(facts(&index, "a.o"), Some(&Facts::Object));
+        assert!(matches!(nature(&index, "lib/hard.so"), Some(Nature::Program(_))));
+        assert!(matches!(nature(&index, "bin/run"), Some(Nature::Script(script)) if script.interpreter == "/bin/sh"));
+        assert!(matches!(nature(&index, "odd"), Some(Nature::Broken(_))));
+        assert_eq!(nature(&index, "a.o"), Some(&Nature::Object));
         for data in ["share/run", "text", "empty", "mac", "lib/link.so", "lib/libx.so", "lib"] {
-            assert_eq!(facts(&index, data), None, "{data}");
+            assert_eq!(nature(&index, data), None, "{data}");
         }
         let text = |path: &str| index.loader_text(index.get(path).unwrap()).map(<[u8]>::to_vec);
         assert_eq!(text("etc/ld.so.conf").as_deref(), Some(&b"/other\n"[..]));

@@ -4,12 +4,14 @@
 //! The rules are the table of [`crate::manifest::rules`]. A judge is a function from what is known to what it [`Found`]; how grave that
 //! is, is the manifest's to say, and is put there in one place, [`check`].
 
+mod programs;
 mod user;
 
 use std::collections::BTreeSet;
 
 use crate::error::{Finding, Report, Result, Severity};
 use crate::image::Image;
+use crate::layer::Natures;
 use crate::layer::tree::Tree;
 use crate::manifest::grammar::Kind;
 use crate::manifest::rules::{self, Level, Rule, Value};
@@ -38,6 +40,8 @@ pub struct Seen<'a> {
     pub user: &'a str,
     /// The entries of the own layers, in the order of the plan's layers.
     pub trees: &'a [Tree],
+    /// What the files in them are.
+    pub natures: &'a Natures,
     /// What was made; `None` before that.
     pub made: Option<&'a Image>,
 }
@@ -65,7 +69,7 @@ impl Found {
 type Judge = fn(&Subject<'_>, &Seen<'_>) -> Vec<Found>;
 
 /// All judges, in the order of their findings.
-const JUDGES: [Judge; 1] = [user::judge];
+const JUDGES: [Judge; 2] = [user::judge, programs::judge];
 
 /// Judges all images and adds what was found; the report, if nothing in it ends the work.
 pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {

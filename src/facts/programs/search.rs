@@ -1,11 +1,11 @@
-//! Stage 0: where a loader looks for a library. A view of the files and the environment in, paths to try out. Pure.
+//! Between stages 0 and 1: where a loader looks for a library. A view of the files and the environment in, paths to try out. Pure.
 //!
 //! Sources: `ld.so(8)`; glibc, `elf/dl-load.c`; musl, `ldso/dynlink.c`. What only some processors can use (`glibc-hwcaps`) is not
 //! looked at: each such library has a twin for all.
 
 use std::collections::BTreeMap;
 
-use super::Facts;
+use super::Nature;
 use super::conf;
 use super::elf::Program;
 use super::machine::Machine;
@@ -74,10 +74,10 @@ impl<'a> Search<'a> {
     /// Whose rules the loader at `path` follows; `real` is the file that it is.
     pub(super) fn family(&self, path: &str, real: &str, machine: &Machine) -> Family {
         let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
-        let soname = match self.view.facts(real) {
+        let soname = match self.view.nature(real) {
             // A loader that needs a loader is a bridge to another one.
-            Some(Facts::Program(program)) if program.loader.is_some() => return Family::Unknown,
-            Some(Facts::Program(program)) => program.soname.clone(),
+            Some(Nature::Program(program)) if program.loader.is_some() => return Family::Unknown,
+            Some(Nature::Program(program)) => program.soname.clone(),
             _ => None,
         };
         let musl = |name: &str| name.strip_prefix("ld-musl-").map(|rest| rest.split('.').next().unwrap_or(rest).into());

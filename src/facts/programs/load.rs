@@ -1,9 +1,9 @@
-//! Stage 0: what a program would load, and what it would miss. A program and a search in, its loader and its libraries out, in the order
+//! Between stages 0 and 1: what a program would load, and what it would miss. A program and a search in, its loader and its libraries out, in the order
 //! in which its loader takes them. Pure.
 
 use std::collections::BTreeMap;
 
-use super::Facts;
+use super::Nature;
 use super::elf::Program;
 use super::search::{Asking, Family, Search};
 
@@ -108,8 +108,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn program(&self, at: usize) -> Option<&'a Program> {
         let Some(real) = &self.objects.get(at)?.real else { return Some(self.start.program) };
-        match self.search.view.facts(real) {
-            Some(Facts::Program(program)) => Some(program),
+        match self.search.view.nature(real) {
+            Some(Nature::Program(program)) => Some(program),
             _ => None,
         }
     }
@@ -130,12 +130,12 @@ impl<'a> Run<'a> {
         let Some(real) = self.search.view.file(path) else {
             return self.missing.push(Missing::Loader(path.clone()));
         };
-        let odd = match self.search.view.facts(&real) {
-            Some(Facts::Program(loader)) if !start.program.machine.loads(&loader.machine) => {
+        let odd = match self.search.view.nature(&real) {
+            Some(Nature::Program(loader)) if !start.program.machine.loads(&loader.machine) => {
                 Some(format!("for {}", loader.machine.words()))
             }
-            Some(Facts::Program(_) | Facts::Unread) => None,
-            Some(Facts::Broken(why)) => Some(format!("broken: {why}")),
+            Some(Nature::Program(_) | Nature::Unread) => None,
+            Some(Nature::Broken(why)) => Some(format!("broken: {why}")),
             Some(_) | None => Some("no program".to_string()),
         };
         if let Some(odd) = odd {
@@ -195,14 +195,14 @@ impl<'a> Run<'a> {
         let mut odd = None;
         for one in paths {
             let Some(real) = self.search.view.file(&one.path) else { continue };
-            let (what, goes_on) = match self.search.view.facts(&real) {
-                Some(Facts::Program(library)) if self.start.program.machine.loads(&library.machine) => (None, false),
-                Some(Facts::Unread) => (None, false),
+            let (what, goes_on) = match self.search.view.nature(&real) {
+                Some(Nature::Program(library)) if self.start.program.machine.loads(&library.machine) => (None, false),
+                Some(Nature::Unread) => (None, false),
                 // glibc goes on to the next directory, musl does not.
-                Some(Facts::Program(library)) => {
+                Some(Nature::Program(library)) => {
                     (Some(format!("for {}", library.machine.words())), matches!(self.family, Family::Glibc(_)))
                 }
-                Some(Facts::Broken(why)) => (Some(format!("broken: {why}")), false),
+                Some(Nature::Broken(why)) => (Some(format!("broken: {why}")), false),
                 Some(_) | None => (Some("no library".to_string()), false),
             };
             let Some(what) = what else {

@@ -1,4 +1,4 @@
-//! Stage 0: the versions of symbols that a program wants and that a library defines. Two tables of an ELF file in, names out; each step
+//! Between stages 0 and 1: the versions of symbols that a program wants and that a library defines. Two tables of an ELF file in, names out; each step
 //! of a table goes forward and is counted. Pure.
 //!
 //! Source: the chapter on symbol versioning of the Linux Standard Base.

@@ -5,8 +5,8 @@ use std::io::Cursor;
 use object::read::ReadCache;
 
 use super::{LD, program};
-use crate::facts::fixture::{AARCH64, ARM, Elf, PPC64LE, RISCV64, S390X, X86, X86_64};
-use crate::facts::{Facts, Linked, Script, Starts, fuzzing, read};
+use crate::facts::programs::fixture::{AARCH64, ARM, Elf, PPC64LE, RISCV64, S390X, X86, X86_64};
+use crate::facts::programs::{Linked, Nature, Script, Starts, fuzzing, read};
 use crate::oci::Platform;
 
 fn platform(name: &str) -> Platform {
@@ -55,7 +55,7 @@ fn what_is_broken_is_said_and_never_read_over() {
     for end in 0..whole.len() {
         let cut = &whole[..end];
         fuzzing::program(cut);
-        assert!(!matches!(read(cut), Some(Facts::Program(_))), "{end}");
+        assert!(!matches!(read(cut), Some(Nature::Program(_))), "{end}");
     }
     for at in 0..whole.len() {
         for value in [0, 0xff, whole[at] ^ 0x80, whole[at].wrapping_add(1)] {
@@ -65,7 +65,7 @@ fn what_is_broken_is_said_and_never_read_over() {
         }
     }
     let check = |bytes: &[u8], expect: &str| match read(bytes) {
-        Some(Facts::Broken(why)) => assert!(why.contains(expect), "{why}"),
+        Some(Nature::Broken(why)) => assert!(why.contains(expect), "{why}"),
         other => panic!("{other:?} is not {expect}"),
     };
     check(b"\x7fELF", "class");
@@ -88,9 +88,9 @@ fn what_is_broken_is_said_and_never_read_over() {
 #[test]
 fn a_long_list_ends_the_reading() {
     let many = (0..5000).fold(Elf::program(), |elf, _| elf.number(1, 0));
-    assert!(matches!(read(many.bytes().as_slice()), Some(Facts::Broken(why)) if why.contains("too many")));
+    assert!(matches!(read(many.bytes().as_slice()), Some(Nature::Broken(why)) if why.contains("too many")));
     let name = "n".repeat(5000);
-    assert!(matches!(read(Elf::program().needs(&name).bytes().as_slice()), Some(Facts::Broken(_))));
+    assert!(matches!(read(Elf::program().needs(&name).bytes().as_slice()), Some(Nature::Broken(_))));
 }
 
 #[test]
@@ -99,18 +99,18 @@ fn files_that_are_no_programs() {
     pe.resize(0x80, 0);
     pe[0x3c] = 0x80;
     pe.extend(b"PE\0\0");
-    let check = |bytes: &[u8], expect: Option<Facts>| {
+    let check = |bytes: &[u8], expect: Option<Nature>| {
         assert_eq!(read(bytes), expect, "{bytes:?}");
         assert_eq!(read(&ReadCache::new(Cursor::new(bytes))), expect, "{bytes:?}");
     };
     check(b"", None);
     check(b"text", None);
     check(b"MZ is how a text may begin", None);
-    check(&pe, Some(Facts::Foreign("Windows (PE)")));
-    check(&[0xcf, 0xfa, 0xed, 0xfe, 7], Some(Facts::Foreign("macOS (Mach-O)")));
-    check(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2], Some(Facts::Foreign("macOS (Mach-O)")));
+    check(&pe, Some(Nature::Foreign("Windows (PE)")));
+    check(&[0xcf, 0xfa, 0xed, 0xfe, 7], Some(Nature::Foreign("macOS (Mach-O)")));
+    check(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2], Some(Nature::Foreign("macOS (Mach-O)")));
     check(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 52], None);
-    check(&Elf::program().kind(1).bytes(), Some(Facts::Object));
+    check(&Elf::program().kind(1).bytes(), Some(Nature::Object));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn machines_and_platforms() {
 fn first_lines_as_the_kernel_reads_them() {
     let long = format!("#!/{}", "x".repeat(300));
     let check = |text: &str, interpreter: &str, argument: Option<&str>, starts: Starts| {
-        let Some(Facts::Script(script)) = read(text.as_bytes()) else { panic!("{text:?}") };
+        let Some(Nature::Script(script)) = read(text.as_bytes()) else { panic!("{text:?}") };
         let expect = Script { interpreter: interpreter.into(), argument: argument.map(str::to_string) };
         assert_eq!(script, expect, "{text:?}");
         assert_eq!(script.starts(), starts, "{text:?}");

@@ -1,4 +1,4 @@
-//! Stage 0: the texts that say where libraries are: `ld.so.conf` and what it includes, the cache that `ldconfig` makes of it, musl's
+//! Between stages 0 and 1: the texts that say where libraries are: `ld.so.conf` and what it includes, the cache that `ldconfig` makes of it, musl's
 //! `.path`. Texts in, directories and names out; what is odd is passed over. Pure.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Stage 0, for fuzzing: the door to what reads programs and scripts (`crate::fuzzing`). Bytes in, a panic where a promise is broken.
+//! Between stages 0 and 1, for fuzzing: the door to what reads programs and scripts (`crate::fuzzing`). Bytes in, a panic where a promise is broken.
 
 use std::io::Cursor;
 
@@ -6,17 +6,17 @@ use object::read::ReadCache;
 
 use super::conf::read_cache;
 use super::view::View;
-use super::{Facts, HEAD, Load, Promise, Search, load, promise, read};
+use super::{HEAD, Load, Nature, Promise, Search, load, promise, read};
 
 /// An image of one file, which is found under every name and is every text.
-struct One<'a>(Option<&'a Facts>, &'a [u8]);
+struct One<'a>(Option<&'a Nature>, &'a [u8]);
 
 impl View for One<'_> {
     fn file(&self, path: &str) -> Option<String> {
         Some(path.trim_start_matches('/').to_string())
     }
 
-    fn facts(&self, _: &str) -> Option<&Facts> {
+    fn nature(&self, _: &str) -> Option<&Nature> {
         self.0
     }
 
@@ -31,27 +31,27 @@ impl View for One<'_> {
 
 /// A file reads the same from memory and from a disk, keeps what its first bytes promise, and what it would load is found.
 pub(crate) fn program(bytes: &[u8]) {
-    let facts = read(bytes);
-    assert_eq!(read(&ReadCache::new(Cursor::new(bytes))), facts);
+    let nature = read(bytes);
+    assert_eq!(read(&ReadCache::new(Cursor::new(bytes))), nature);
     let head = &bytes[..bytes.len().min(HEAD as usize)];
-    match &facts {
-        Some(Facts::Program(_) | Facts::Object | Facts::Broken(_) | Facts::Unread) => {
+    match &nature {
+        Some(Nature::Program(_) | Nature::Object | Nature::Broken(_) | Nature::Unread) => {
             assert_eq!(promise(head), Promise::Elf)
         }
-        Some(Facts::Script(script)) => {
+        Some(Nature::Script(script)) => {
             assert_eq!(promise(head), Promise::Script);
             assert!(script.interpreter.chars().all(|character| !matches!(character, ' ' | '\t' | '\n')));
             script.starts();
         }
-        Some(Facts::Foreign(_)) | None => assert_eq!(promise(head), Promise::Other),
+        Some(Nature::Foreign(_)) | None => assert_eq!(promise(head), Promise::Other),
     }
     for big in [false, true] {
         for (name, paths) in read_cache(bytes, big).unwrap_or_default() {
             assert!(!name.contains('\0') && !paths.is_empty());
         }
     }
-    let Some(Facts::Program(program)) = &facts else { return };
-    let view = One(facts.as_ref(), bytes);
+    let Some(Nature::Program(program)) = &nature else { return };
+    let view = One(nature.as_ref(), bytes);
     let search = Search::new(&view, &["LD_LIBRARY_PATH=/x::y".into()], "");
     let (loaded, _) = load(&search, Load { path: "/program", program });
     assert!(loaded.iter().all(|found| !found.real.starts_with('/')));

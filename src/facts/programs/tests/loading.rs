@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{LD, program};
-use crate::facts::fixture::{AARCH64, Elf, X86, cache};
-use crate::facts::{Facts, Load, Loaded, Missing, Search, View, load, read};
+use crate::facts::programs::fixture::{AARCH64, Elf, X86, cache};
+use crate::facts::programs::{Load, Loaded, Missing, Nature, Search, View, load, read};
 
 /// An image of files and links, all by absolute path.
 #[derive(Default)]
-struct Files(BTreeMap<String, Vec<u8>>, BTreeMap<String, Facts>, BTreeMap<String, String>);
+struct Files(BTreeMap<String, Vec<u8>>, BTreeMap<String, Nature>, BTreeMap<String, String>);
 
 impl Files {
     fn of(files: &[(&str, Elf)]) -> Files {
@@ -46,7 +46,7 @@ impl View for Files {
         self.0.contains_key(&path).then_some(path)
     }
 
-    fn facts(&self, real: &str) -> Option<&Facts> {
+    fn nature(&self, real: &str) -> Option<&Nature> {
         self.1.get(real)
     }
 

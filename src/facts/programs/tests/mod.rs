@@ -1,7 +1,7 @@
 //! What is read of files, and what a loader would make of it.
 
 use super::fixture::Elf;
-use super::{Facts, Program, read};
+use super::{Nature, Program, read};
 
 mod loading;
 mod reading;
@@ -11,7 +11,7 @@ const LD: &str = "/lib64/ld-linux-x86-64.so.2";
 fn program(elf: &Elf) -> Box<Program> {
     let bytes = elf.bytes();
     match read(bytes.as_slice()) {
-        Some(Facts::Program(program)) => program,
+        Some(Nature::Program(program)) => program,
         other => panic!("{other:?}"),
     }
 }

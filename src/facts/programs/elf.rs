@@ -1,4 +1,4 @@
-//! Stage 0: what an ELF file says of itself to the kernel and to its loader. Bytes in, facts out; every offset and count in them is
+//! Between stages 0 and 1: what an ELF file says of itself to the kernel and to its loader. Bytes in, facts out; every offset and count in them is
 //! checked against the file, and what is read of it is bounded. Pure.
 
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use object::elf::{
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::read::{FileKind, ReadRef};
 
-use super::Facts;
+use super::Nature;
 use super::machine::Machine;
 use super::versions::{Names, Table, defined, wanted};
 
@@ -97,21 +97,21 @@ impl Program {
 }
 
 /// The facts of a file that begins as an ELF file.
-pub(super) fn read<'data>(data: impl ReadRef<'data>) -> Facts {
+pub(super) fn read<'data>(data: impl ReadRef<'data>) -> Nature {
     let facts = match FileKind::parse(data) {
         Ok(FileKind::Elf32) => whole::<FileHeader32<Endianness>, _>(data),
         Ok(FileKind::Elf64) => whole::<FileHeader64<Endianness>, _>(data),
         _ => Err("its class is neither 32-bit nor 64-bit"),
     };
-    facts.unwrap_or_else(|why| Facts::Broken(why.to_string()))
+    facts.unwrap_or_else(|why| Nature::Broken(why.to_string()))
 }
 
-fn whole<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(data: R) -> Result<Facts, Failure> {
+fn whole<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(data: R) -> Result<Nature, Failure> {
     let header = Elf::parse(data).map_err(|_| "its header is incomplete")?;
     let endian = header.endian().map_err(|_| "its order of bytes is unknown")?;
     let kind = header.e_type(endian);
     match kind {
-        ET_REL | ET_CORE => return Ok(Facts::Object),
+        ET_REL | ET_CORE => return Ok(Nature::Object),
         ET_EXEC | ET_DYN => {}
         _ => return Err("it is neither a program nor a library"),
     }
@@ -147,7 +147,7 @@ fn whole<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(data: R
         None => program,
         Some(segment) => dynamic_of::<Elf, R>(program, segment, segments, endian, data)?,
     };
-    Ok(Facts::Program(Box::new(program)))
+    Ok(Nature::Program(Box::new(program)))
 }
 
 /// The loader's path, which the kernel takes up to its first NUL.

@@ -1,4 +1,4 @@
-//! Stage 0: for which processors a program is, and for which an image is. Numbers of ELF headers and platforms in, verdicts and words
+//! Between stages 0 and 1: for which processors a program is, and for which an image is. Numbers of ELF headers and platforms in, verdicts and words
 //! out. Pure.
 //!
 //! Source of the numbers: the ELF specification and the supplements of the architectures, as the crate `object` lists them.

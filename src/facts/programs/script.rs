@@ -1,4 +1,4 @@
-//! Stage 0: which program runs a script. First bytes in, the interpreter and its argument out, read as the kernel reads them
+//! Between stages 0 and 1: which program runs a script. First bytes in, the interpreter and its argument out, read as the kernel reads them
 //! (Linux, `fs/binfmt_script.c`). Pure.
 
 /// The first line of a script.
