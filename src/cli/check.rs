@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::judge::early;
+use super::judge::looked;
 use super::prepare::prepare;
 use super::session::Session;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::error::Result;
 /// Looks at manifest, inputs and base, and judges what would be made.
 pub async fn run(session: &Session<'_>) -> Result<u8> {
     let prepared = prepare(session, None).await?;
-    let report = early(&prepared)?;
+    let report = looked(session, &prepared).await?;
     if session.terminal.json() {
         session.terminal.document(json!({ "ok": true }), &report)?;
     } else {

@@ -2,14 +2,19 @@
 
 use std::mem;
 
-use super::prepare::{Made, Prepared, make};
+use super::prepare::{Made, Prepared, aside, make};
 use super::session::Session;
 use crate::error::{Report, Result};
+use crate::layer::{self, Contents};
 use crate::trust::{self, Seen, Subject};
 
 /// Judges what is prepared, packs it and judges what was made. Tells what was found and does not end the work.
 pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Made> {
-    prepared.report = early(&prepared)?;
+    prepared.report = match early(&prepared, None) {
+        Ok(report) => report,
+        // It will not go out: all that is wrong with it is told at once, and nothing is packed for that.
+        Err(_) => looked(session, &prepared).await?,
+    };
     session.terminal.report(&prepared.report);
     let told = prepared.report.clone();
     let mut made = make(session, prepared).await?;
@@ -19,8 +24,15 @@ pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Mad
     Ok(made)
 }
 
-/// Judges what is known before anything is packed; the report with what was found.
-pub fn early(prepared: &Prepared) -> Result<Report> {
+/// Reads all contents without packing them, and judges what is known then.
+pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report> {
+    let (task, plan, placed) = (session.ctx.clone(), prepared.plan.clone(), prepared.placed.clone());
+    let contents = aside(&session.ctx, move || layer::look(&task, &plan, &placed)).await?;
+    early(prepared, Some(&contents))
+}
+
+/// Judges what is known before anything is packed.
+fn early(prepared: &Prepared, contents: Option<&[Contents]>) -> Result<Report> {
     let images = (0..prepared.plan.images.len()).map(|at| Seen {
         plan: &prepared.plan.images[at],
         base: &prepared.bases[at],
@@ -28,6 +40,7 @@ pub fn early(prepared: &Prepared) -> Result<Report> {
         user: &prepared.placed[at].user,
         trees: &prepared.placed[at].trees,
         natures: &prepared.natures[at],
+        contents: contents.map(|contents| &contents[at]),
         made: None,
     });
     let subject = Subject { plan: &prepared.plan, images: images.collect() };
@@ -43,6 +56,7 @@ fn late(made: &Made, report: Report) -> Result<Report> {
         user: &made.placed[at].user,
         trees: &made.placed[at].trees,
         natures: &made.natures[at],
+        contents: Some(&made.contents[at]),
         made: Some(image),
     });
     trust::check(&Subject { plan: &made.plan, images: images.collect() }, report)

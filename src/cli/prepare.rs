@@ -8,7 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Found, Natures, Placed};
+use crate::layer::{self, Contents, Found, Natures, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
@@ -64,6 +64,8 @@ pub struct Made {
     pub natures: Arc<Vec<Natures>>,
     /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
     pub modes: Vec<Vec<(String, Vec<u16>)>>,
+    /// What the contents of each image's own files say.
+    pub contents: Vec<Contents>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -270,9 +272,11 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
     let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
+    let of_image = |layers: &layer::Made| layers.iter().flat_map(|(_, packed)| packed.facts.clone()).collect();
+    let contents = layers.iter().map(of_image).collect();
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, natures, modes, report })
+    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, natures, modes, contents, report })
 }

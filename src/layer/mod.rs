@@ -8,6 +8,7 @@ pub mod gather;
 mod golden;
 mod ignore;
 mod inputs;
+pub mod look;
 pub mod make;
 mod merged;
 mod natures;
@@ -22,6 +23,7 @@ pub mod tree;
 
 pub use gather::{Found, gather};
 pub use inputs::{Input, inputs};
+pub use look::{Contents, look};
 pub use make::{Made, make_all};
 pub use merged::{Merged, Thing, What};
 pub use natures::{Natures, natures};

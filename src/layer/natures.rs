@@ -26,7 +26,7 @@ pub struct Natures {
     pub texts: BTreeMap<String, Vec<u8>>,
 }
 
-/// Looks at the own files of all images; a file that several of them have is natures at once.
+/// Looks at the own files of all images; a file that several of them have is looked at once.
 pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Natures>> {
     let mut known = BTreeMap::new();
     let mut all = Vec::new();

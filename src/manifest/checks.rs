@@ -1,5 +1,7 @@
 //! Stage 1: what `[check]` means. Written rules in, checked ones out: levels, limits, globs and what must hold of files. Pure.
 
+use std::collections::BTreeMap;
+
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -7,7 +9,7 @@ use super::meant::{Account, Who};
 use super::read::Meaning;
 use super::rules::{self, CHECK_FILE, Level, Rule, Value};
 use super::words;
-use super::written::{Ruled, Spot, View, Written};
+use super::written::{Env, Ruled, Spot, View, Written};
 use crate::error::{Error, Finding, Place, Result, printable};
 
 /// Largest compiled pattern of `matches`, in bytes.
@@ -36,6 +38,8 @@ pub struct Checks {
     pub rulings: Vec<Ruling>,
     /// What must hold of files.
     pub files: Vec<FileCheck>,
+    /// Where each variable, label and annotation of the manifest is set, by what it is and its name.
+    pub values: BTreeMap<(&'static str, String), Place>,
 }
 
 /// What one value under a rule says.
@@ -141,8 +145,9 @@ impl Checks {
 
 /// The rules that the manifest sets. Mistakes go into the report.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Checks {
-    let Some((place, rules)) = &written.check else { return Checks::default() };
-    let mut checks = Checks { place: Some(place.clone()), ..Checks::default() };
+    let mut checks = Checks { values: values(written), ..Checks::default() };
+    let Some((place, rules)) = &written.check else { return checks };
+    checks.place = Some(place.clone());
     for (key, ruled) in rules {
         let Some(rule) = rules::rule(&key.value) else { continue };
         match (rule.key, ruled) {
@@ -156,6 +161,16 @@ pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Checks {
         }
     }
     checks
+}
+
+fn values(written: &Written) -> BTreeMap<(&'static str, String), Place> {
+    let of = |kind: &'static str, name: &Spot<String>, place: &Place| ((kind, name.value.clone()), place.clone());
+    let env = written.env.iter().map(|(name, value)| match value {
+        Env::Set(spot) | Env::Prepend(spot) | Env::Append(spot) => of("variable", name, &spot.place),
+    });
+    let labels = written.labels.iter().map(|(name, value)| of("label", name, &value.place));
+    let annotations = written.annotations.iter().map(|(_, name, value)| of("annotation", name, &value.place));
+    env.chain(labels).chain(annotations).collect()
 }
 
 fn ruling(meaning: &mut Meaning, rule: &Rule, value: Value, key: &Spot<String>, ruled: &Ruled) -> Option<Ruling> {

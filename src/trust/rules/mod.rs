@@ -5,14 +5,15 @@
 //! is, is the manifest's to say, and is put there in one place, [`check`].
 
 mod programs;
+mod secrets;
 mod user;
 
 use std::collections::BTreeSet;
 
 use crate::error::{Finding, Report, Result, Severity};
 use crate::image::Image;
-use crate::layer::Natures;
 use crate::layer::tree::Tree;
+use crate::layer::{Contents, Natures};
 use crate::manifest::grammar::Kind;
 use crate::manifest::rules::{self, Level, Rule, Value};
 use crate::manifest::{Checks, Ruling};
@@ -42,6 +43,8 @@ pub struct Seen<'a> {
     pub trees: &'a [Tree],
     /// What the files in them are.
     pub natures: &'a Natures,
+    /// What the contents of its own files say; `None` before they were read.
+    pub contents: Option<&'a Contents>,
     /// What was made; `None` before that.
     pub made: Option<&'a Image>,
 }
@@ -63,13 +66,18 @@ impl Found {
     fn new(rule: &'static Rule, finding: Finding) -> Found {
         Found { rule, path: None, finding, own: None, foreign: false }
     }
+
+    /// Something found at a path of the image.
+    fn at(rule: &'static Rule, path: &str, finding: Finding) -> Found {
+        Found { path: Some(path.to_string()), ..Found::new(rule, finding) }
+    }
 }
 
 /// A judge: what it finds in one image.
 type Judge = fn(&Subject<'_>, &Seen<'_>) -> Vec<Found>;
 
 /// All judges, in the order of their findings.
-const JUDGES: [Judge; 2] = [user::judge, programs::judge];
+const JUDGES: [Judge; 4] = [user::judge, programs::judge, secrets::values, secrets::files];
 
 /// Judges all images and adds what was found; the report, if nothing in it ends the work.
 pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
