@@ -49,7 +49,7 @@ const WORLD: &[(&str, &[&str])] = &[
     ("print!", &[]),
     ("stdout()", &["cli/terminal.rs"]),
     ("stderr()", &["cli/terminal.rs"]),
-    ("HashMap", &["layer/place.rs", "registry/"]),
+    ("HashMap", &["registry/"]),
     ("HashSet", &["registry/"]),
 ];
 

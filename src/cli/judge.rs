@@ -5,7 +5,7 @@ use std::mem;
 use super::prepare::{Made, Prepared, aside, make};
 use super::session::Session;
 use crate::error::{Report, Result};
-use crate::layer::{self, Contents};
+use crate::layer::{self, Asked, Contents};
 use crate::trust::{self, Seen, Subject};
 
 /// Judges what is prepared, packs it and judges what was made. Tells what was found and does not end the work.
@@ -27,12 +27,13 @@ pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Mad
 /// Reads all contents without packing them, and judges what is known then.
 pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report> {
     let (task, plan, placed) = (session.ctx.clone(), prepared.plan.clone(), prepared.placed.clone());
-    let contents = aside(&session.ctx, move || layer::look(&task, &plan, &placed)).await?;
-    early(prepared, Some(&contents))
+    let reading = move || Ok((layer::look(&task, &plan, &placed)?, layer::ask(&task, &plan, &placed)?));
+    let read = aside(&session.ctx, reading).await?;
+    early(prepared, Some(&read))
 }
 
 /// Judges what is known before anything is packed.
-fn early(prepared: &Prepared, contents: Option<&[Contents]>) -> Result<Report> {
+fn early(prepared: &Prepared, read: Option<&(Vec<Contents>, Vec<Asked>)>) -> Result<Report> {
     let images = (0..prepared.plan.images.len()).map(|at| Seen {
         plan: &prepared.plan.images[at],
         base: &prepared.bases[at],
@@ -40,7 +41,8 @@ fn early(prepared: &Prepared, contents: Option<&[Contents]>) -> Result<Report> {
         user: &prepared.placed[at].user,
         trees: &prepared.placed[at].trees,
         natures: &prepared.natures[at],
-        contents: contents.map(|contents| &contents[at]),
+        contents: read.map(|(contents, _)| &contents[at]),
+        asked: read.map(|(_, asked)| &asked[at]),
         made: None,
     });
     let subject = Subject { plan: &prepared.plan, images: images.collect() };
@@ -57,6 +59,7 @@ fn late(made: &Made, report: Report) -> Result<Report> {
         trees: &made.placed[at].trees,
         natures: &made.natures[at],
         contents: Some(&made.contents[at]),
+        asked: Some(&made.asked[at]),
         made: Some(image),
     });
     trust::check(&Subject { plan: &made.plan, images: images.collect() }, report)

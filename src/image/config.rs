@@ -11,10 +11,8 @@ use crate::oci::History;
 use crate::plan::ImagePlan;
 
 /// What a container starts with: the base's with the plan's edits.
-pub fn settings(base: &oci::Config, plan: &ImagePlan, user: &str) -> oci::Config {
-    let mut config = base.clone();
-    unset(&mut config, plan);
-    set(&mut config, plan);
+pub fn settings(base: &oci::Image, plan: &ImagePlan, user: &str) -> oci::Config {
+    let mut config = edited(base, plan);
     config.user = user.to_string();
     config.env = env(std::mem::take(&mut config.env), &plan.config.env);
     config
@@ -29,11 +27,19 @@ pub fn config(base: &oci::Image, plan: &ImagePlan, user: &str, layers: &[Layer],
         image.variant = plan.platform.variant.clone();
     }
     image.created = Some(created.to_string());
-    image.config = settings(&base.config, plan, user);
+    image.config = settings(base, plan, user);
     image.rootfs.kind = "layers".into();
     image.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     history(&mut image.history, layers, created);
     image
+}
+
+/// The base's config with the plan's edits, but for user and environment.
+pub fn edited(base: &oci::Image, plan: &ImagePlan) -> oci::Config {
+    let mut config = base.config.clone();
+    unset(&mut config, plan);
+    set(&mut config, plan);
+    config
 }
 
 fn unset(config: &mut oci::Config, plan: &ImagePlan) {

@@ -2,6 +2,7 @@
 //! Files of the context in, blobs in the store out.
 
 mod accounts;
+mod asked;
 mod compress;
 pub mod gather;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tar;
 mod tests;
 pub mod tree;
 
+pub use asked::{Asked, ask};
 pub use gather::{Found, gather};
 pub use inputs::{Input, inputs};
 pub use look::{Contents, look};

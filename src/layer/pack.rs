@@ -160,7 +160,7 @@ fn end(size: u64, feed: &mut Feed) -> Result<(), Stop> {
 }
 
 /// A file's mode, given its first bytes.
-fn file_mode(mode: Mode, first: &[u8]) -> u16 {
+pub fn file_mode(mode: Mode, first: &[u8]) -> u16 {
     match mode {
         Mode::Fixed(mode) => mode,
         Mode::ByContent if first.starts_with(b"\x7fELF") || first.starts_with(b"#!") => PROGRAM_MODE,

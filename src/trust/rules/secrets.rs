@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::view::View;
 use super::{Found, Seen, Subject};
 use crate::error::{Place, printable};
 use crate::facts;
@@ -11,10 +12,11 @@ use crate::manifest::EnvEdit;
 use crate::manifest::rules::{SECRET_VALUES, SECRETS};
 
 /// Files that are secrets by their names, then those that are by their contents.
-pub(super) fn files(_: &Subject<'_>, image: &Seen<'_>) -> Vec<Found> {
+pub(super) fn files(_: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
+    let image = &view.image;
     let mut found = Vec::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
-    for (path, entry) in image.trees.iter().flatten() {
+    for (path, entry) in view.own() {
         let Some((what, part)) = facts::name(path).filter(|_| matches!(entry.body, Body::File(_))) else { continue };
         // A directory is told once, by the first file in it.
         if named.insert(part) {
@@ -24,7 +26,7 @@ pub(super) fn files(_: &Subject<'_>, image: &Seen<'_>) -> Vec<Found> {
     }
     let Some(contents) = image.contents else { return found };
     for (path, facts) in contents {
-        let Some(entry) = image.trees.iter().find_map(|tree| tree.get(path)) else { continue };
+        let Some((_, entry)) = view.own_at(path) else { continue };
         let told = facts::name(path).is_some_and(|(_, part)| named.contains(part));
         for secret in facts.secrets.iter().filter(|_| !told) {
             let line = secret.line.map(|line| format!(", line {line}")).unwrap_or_default();
@@ -42,7 +44,8 @@ fn about(image: &Seen<'_>, path: &str, entry: &Entry, message: String) -> Found 
 }
 
 /// Variables, labels and annotations of the manifest that look like secrets.
-pub(super) fn values(subject: &Subject<'_>, image: &Seen<'_>) -> Vec<Found> {
+pub(super) fn values(subject: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
+    let image = &view.image;
     let config = &image.plan.config;
     let set = |edit: &EnvEdit| match edit {
         EnvEdit::Set(value) | EnvEdit::Prepend(value) | EnvEdit::Append(value) => value.clone(),

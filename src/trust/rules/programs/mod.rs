@@ -12,6 +12,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::account::Account;
+use super::view::View as Paths;
 use super::{Found, Seen, Subject};
 use crate::error::{Place, printable};
 use crate::facts::programs::{Search, View};
@@ -89,13 +90,14 @@ impl Fault {
 }
 
 /// Whether the programs of an image would start.
-pub(super) fn judge(subject: &Subject<'_>, image: &Seen<'_>) -> Vec<Found> {
+pub(super) fn judge(subject: &Subject<'_>, paths: &Paths<'_>) -> Vec<Found> {
+    let image = &paths.image;
     let unread = image.index.is_empty() && !image.base.manifest.layers.is_empty();
     if image.plan.platform.os != "linux" || unread {
         return Vec::new();
     }
     let files = Merged::new(image.trees, image.index, image.natures);
-    let config = settings(&image.base.image.config, image.plan, image.user);
+    let config = settings(&image.base.image, image.plan, image.user);
     let search = Search::new(&files, &config.env, &config.working_dir);
     let room = Room { image, files: &files, search: &search, config: &config };
     let (started, mut faults) = start::judge(&room);
