@@ -283,6 +283,8 @@ pub struct Finding {
     pub help: Vec<String>,
     /// Why it is allowed, where somebody said so.
     pub allowed: Option<String>,
+    /// Whether what stands at its place is a secret, which no excerpt shows.
+    pub hidden: bool,
 }
 
 impl Finding {
@@ -297,6 +299,7 @@ impl Finding {
             related: Vec::new(),
             help: Vec::new(),
             allowed: None,
+            hidden: false,
         }
     }
 
@@ -326,6 +329,11 @@ impl Finding {
     pub fn and(mut self, place: &Place, label: impl Into<String>) -> Finding {
         self.related.push((place.clone(), label.into()));
         self
+    }
+
+    /// The same finding, at a place that no excerpt shows.
+    pub fn hidden(self) -> Finding {
+        Finding { hidden: true, ..self }
     }
 
     /// The same finding with one more way out.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::render;
 use crate::error::{Error, Text};
-use crate::facts::programs;
+use crate::facts::{Facts, Look, MOST_SECRETS, programs};
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -23,6 +23,7 @@ pub const DOORS: [(&str, Door); 13] = [
     ("address", registry::fuzzing::address),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
+    ("content", content),
     ("content_range", registry::fuzzing::content_range),
     ("docker_archive", source::fuzzing::docker_archive),
     ("helper", registry::fuzzing::helper),
@@ -124,6 +125,17 @@ fn config(bytes: &[u8]) {
             assert!(json::read::<Image>(&written, "the config").is_ok_and(|again| again == read));
         }
         Err(error) => shown(&error),
+    }
+}
+
+/// What a content says of itself does not depend on how its bytes come, and is no more than is promised.
+fn content(bytes: &[u8]) {
+    let whole = Facts::of(bytes);
+    assert!(whole.secrets.len() <= MOST_SECRETS);
+    for cut in [1, 511, 4099] {
+        let mut look = Look::new(bytes.len() as u64);
+        bytes.chunks(cut).for_each(|piece| look.piece(piece));
+        assert_eq!(look.end(), whole, "cut each {cut} bytes");
     }
 }
 

@@ -23,6 +23,7 @@ mod registry;
 mod regressions;
 mod release;
 mod repro;
+mod rules;
 mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
 mod sigstore;

@@ -47,6 +47,11 @@ pub fn file(path: &str, content: &str) -> Entry {
 }
 
 impl Entry {
+    /// A named pipe in its place.
+    pub fn pipe(self) -> Entry {
+        Entry { kind: tar::EntryType::Fifo, ..self }
+    }
+
     /// The same entry with this mode and owner.
     pub fn owned(self, mode: u32, uid: u64, gid: u64) -> Entry {
         Entry { mode, owner: (uid, gid), ..self }
