@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::render;
 use crate::error::{Error, Text};
-use crate::facts::{Facts, Look, MOST_SECRETS};
+use crate::facts::{Facts, Look, MOST_SECRETS, programs};
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -31,6 +31,7 @@ pub const DOORS: [(&str, Door); 13] = [
     ("index", index),
     ("link", registry::fuzzing::link),
     ("manifest", manifest),
+    ("program", programs::fuzzing::program),
     ("reference", reference),
     ("tar", source::fuzzing::tar),
 ];

@@ -10,7 +10,7 @@
 //! |---|---|---|---|
 //! | – | [`error`], [`event`] | what went wrong, what is happening | nothing |
 //! | 0 | [`oci`] | text and JSON → digests, references, documents | nothing |
-//! | – | [`facts`] | bytes → what the content of a file says | nothing |
+//! | – | [`facts`] | bytes → what the content of a file says, and what a program is to its loader | nothing |
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
 //! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |

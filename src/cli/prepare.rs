@@ -8,7 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Asked, Contents, Found, Placed};
+use crate::layer::{self, Asked, Contents, Found, Natures, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
@@ -38,6 +38,8 @@ pub struct Prepared {
     pub indexes: Vec<Arc<FileIndex>>,
     /// Where everything of each image goes.
     pub placed: Arc<Vec<Placed>>,
+    /// What the own files of each image are.
+    pub natures: Arc<Vec<Natures>>,
     /// What was found and does not end the work.
     pub report: Report,
 }
@@ -58,6 +60,8 @@ pub struct Made {
     pub indexes: Vec<Arc<FileIndex>>,
     /// Where everything of each image went.
     pub placed: Arc<Vec<Placed>>,
+    /// What the own files of each image are.
+    pub natures: Arc<Vec<Natures>>,
     /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
     pub modes: Vec<Vec<(String, Vec<u16>)>>,
     /// What the contents of each image's own files say.
@@ -88,7 +92,6 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
             manifest.created = Created::At(created);
         }
         let found = layer::gather(&task, &manifest, &mut report)?;
-        layer::check_links(&task, &manifest, &found, &mut report)?;
         Ok((manifest, Arc::new(found), report))
     })
     .await?;
@@ -121,7 +124,9 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     }
     let placed = Arc::new(placed);
-    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, report })
+    let (task, of_plan, of_placed) = (ctx.clone(), plan.clone(), placed.clone());
+    let natures = Arc::new(aside(ctx, move || layer::natures(&task, &of_plan, &of_placed)).await?);
+    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, natures, report })
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
@@ -255,7 +260,9 @@ fn at(error: Error, place: &Place) -> Error {
 async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
     let asks_for_files = plan.checks.place.is_some();
     let numeric = |user: &str| user.split(':').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let idle = image.items.is_empty() && image.config.user.is_none() && numeric(&base.image.config.user);
+    let config = &image.config;
+    let own = config.user.is_some() || config.entrypoint.is_some() || config.cmd.is_some();
+    let idle = image.items.is_empty() && !own && numeric(&base.image.config.user);
     if idle && !asks_for_files {
         return Ok(FileIndex::empty());
     }
@@ -264,7 +271,7 @@ async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &sou
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, indexes, placed, report, .. } = prepared;
+    let Prepared { plan, bases, indexes, placed, natures, report, .. } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
@@ -277,5 +284,5 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, modes, contents, asked, report })
+    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, natures, modes, contents, asked, report })
 }

@@ -3,6 +3,7 @@
 //! Whoever has the bytes anyway looks at them here: `layer` while it packs, or reads for `check`. The facts are judged later, without
 //! I/O, in `trust`.
 
+pub mod programs;
 mod secrets;
 
 pub use secrets::{MOST_SECRETS, Secret, name, value};

@@ -10,6 +10,14 @@ use crate::oci;
 use crate::oci::History;
 use crate::plan::ImagePlan;
 
+/// What a container starts with: the base's with the plan's edits.
+pub fn settings(base: &oci::Image, plan: &ImagePlan, user: &str) -> oci::Config {
+    let mut config = edited(base, plan);
+    config.user = user.to_string();
+    config.env = env(std::mem::take(&mut config.env), &plan.config.env);
+    config
+}
+
 /// The base's config with the plan's edits; nothing else of the base changes.
 pub fn config(base: &oci::Image, plan: &ImagePlan, user: &str, layers: &[Layer], created: &str) -> oci::Image {
     let mut image = base.clone();
@@ -19,9 +27,7 @@ pub fn config(base: &oci::Image, plan: &ImagePlan, user: &str, layers: &[Layer],
         image.variant = plan.platform.variant.clone();
     }
     image.created = Some(created.to_string());
-    image.config = edited(base, plan);
-    image.config.user = user.to_string();
-    image.config.env = env(std::mem::take(&mut image.config.env), &plan.config.env);
+    image.config = settings(base, plan, user);
     image.rootfs.kind = "layers".into();
     image.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     history(&mut image.history, layers, created);
@@ -65,11 +71,11 @@ fn drop_key(map: &mut BTreeMap<String, Value>, key: Option<&String>) {
 fn set(config: &mut oci::Config, plan: &ImagePlan) {
     let written = &plan.config;
     if let Some(entrypoint) = &written.entrypoint {
-        config.entrypoint = entrypoint.clone();
+        config.entrypoint = entrypoint.words.clone();
         config.cmd.clear();
     }
     if let Some(cmd) = &written.cmd {
-        config.cmd = cmd.clone();
+        config.cmd = cmd.words.clone();
     }
     if let Some(workdir) = &written.workdir {
         config.working_dir = workdir.clone();

@@ -2,6 +2,8 @@
 
 mod config;
 
+pub use config::settings;
+
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};

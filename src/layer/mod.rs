@@ -4,7 +4,6 @@
 mod accounts;
 mod asked;
 mod compress;
-pub mod elf;
 pub mod gather;
 #[cfg(test)]
 mod golden;
@@ -12,6 +11,8 @@ mod ignore;
 mod inputs;
 pub mod look;
 pub mod make;
+mod merged;
+mod natures;
 pub mod pack;
 mod pipe;
 pub mod place;
@@ -22,10 +23,11 @@ mod tests;
 pub mod tree;
 
 pub use asked::{Asked, ask};
-pub use elf::check_links;
 pub use gather::{Found, gather};
 pub use inputs::{Input, inputs};
 pub use look::{Contents, look};
 pub use make::{Made, make_all};
+pub use merged::{Merged, Thing, What};
+pub use natures::{Natures, natures};
 pub use pack::{PackError, Packed, pack};
 pub use place::{Placed, place};

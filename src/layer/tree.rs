@@ -69,7 +69,7 @@ pub struct Disk {
 }
 
 /// The facts by which a change is noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
     /// Bytes.
     pub size: u64,

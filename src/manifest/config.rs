@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::base::{Base, Local};
 use super::grammar::nearest;
-use super::meant::{Config, Edit, EnvEdit};
+use super::meant::{Command, Config, Edit, EnvEdit};
 use super::read::{Meaning, tidy, without_scheme};
 use super::words;
 use super::written::{Env, Spot, View, Written};
@@ -97,7 +97,7 @@ pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Config {
     config
 }
 
-fn command(meaning: &mut Meaning, image: &View, key: &str) -> Option<Vec<String>> {
+fn command(meaning: &mut Meaning, image: &View, key: &str) -> Option<Command> {
     let words = meaning.list(image, key)?;
     if let Some((first, place)) = words.first()
         && first.is_empty()
@@ -107,7 +107,8 @@ fn command(meaning: &mut Meaning, image: &View, key: &str) -> Option<Vec<String>
     if let Some((_, place)) = words.iter().find(|(word, _)| word.contains('\0')) {
         meaning.report.add(Finding::error("value", format!("`{key}` holds a NUL character")).at(place, ""));
     }
-    (!words.is_empty()).then(|| words.into_iter().map(|(word, _)| word).collect())
+    let place = words.first()?.1.clone();
+    Some(Command { words: words.into_iter().map(|(word, _)| word).collect(), place })
 }
 
 fn each(

@@ -236,9 +236,9 @@ pub struct Config {
     /// The directory it starts in.
     pub workdir: Option<String>,
     /// The program.
-    pub entrypoint: Option<Vec<String>>,
+    pub entrypoint: Option<Command>,
     /// Its default arguments.
-    pub cmd: Option<Vec<String>>,
+    pub cmd: Option<Command>,
     /// `8080/tcp`, added to the base's.
     pub ports: Vec<String>,
     /// Directories, added to the base's.
@@ -251,6 +251,15 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// What of the base is dropped first.
     pub unset: Vec<Edit>,
+}
+
+/// A program and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The words, at least one.
+    pub words: Vec<String>,
+    /// Where the first one stands.
+    pub place: Place,
 }
 
 /// A change of one environment variable.

@@ -29,8 +29,8 @@ pub use keyref::KeyRef;
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method, Owner,
-    Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
+    Account, Annotations, Attest, Bill, Command, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method,
+    Owner, Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};

@@ -49,7 +49,14 @@ impl Drop for Gone {
     }
 }
 
-async fn listing(ctx: &Ctx, base: &Base, descriptor: &Descriptor, diff_id: DiffId, stop: Stop) -> Result<Listing> {
+/// What one layer of the base says, remembered or read now.
+pub(super) async fn listing(
+    ctx: &Ctx,
+    base: &Base,
+    descriptor: &Descriptor,
+    diff_id: DiffId,
+    stop: Stop,
+) -> Result<Listing> {
     let (store, digest) = (ctx.store.clone(), descriptor.digest);
     let remembered =
         blocking(move || Ok(store.recall(memo::KIND, &digest).and_then(|bytes| memo::read(&bytes)))).await?;
@@ -73,7 +80,7 @@ async fn listing(ctx: &Ctx, base: &Base, descriptor: &Descriptor, diff_id: DiffI
 
 fn read(ctx: &Ctx, descriptor: &Descriptor, stop: Stop, name: &str) -> Result<Listing> {
     let blob = open(&ctx.store, descriptor)?;
-    let (listing, found) = list::list(blob, stop).map_err(|cause| failed(name, cause))?;
+    let (listing, found) = list::list(blob, stop, &|| ctx.store.aside()).map_err(|cause| failed(name, cause))?;
     if media::layer(&descriptor.media_type) != Some(found) {
         let (media_type, found) = (&descriptor.media_type, found.name());
         ctx.say(Event::Detail { text: format!("{name} calls itself `{media_type}`, its compression is `{found}`") });

@@ -1,6 +1,7 @@
 //! Stage 5, for fuzzing: doors to what reads archives (`crate::fuzzing`). Bytes in, a panic where a promise is broken. Writes one
 //! temporary file and one temporary store.
 
+use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Write};
 
 use crate::event::{Cancel, nowhere};
@@ -29,7 +30,7 @@ pub(crate) fn tar(bytes: &[u8]) {
         assert!(!entry.whole || data.len() as u64 <= entry.size);
     }
     assert!(count * 512 + total <= bytes.len());
-    let Ok((listing, _)) = list(Cursor::new(bytes.to_vec()), Stop::default()) else { return };
+    let Ok((listing, _)) = list(Cursor::new(bytes.to_vec()), Stop::default(), &tempfile::tempfile) else { return };
     listed(&listing);
     let index = merge(std::slice::from_ref(&listing));
     index.iter().for_each(indexed);
@@ -47,6 +48,10 @@ fn listed(listing: &Listing) {
         }
     }
     assert!(listing.whiteouts.iter().chain(&listing.opaque).all(|path| is_plain(path)));
+    let starts: BTreeSet<u64> = listing.items.values().filter_map(|item| item.start).collect();
+    let told = listing.told.natures.keys().chain(listing.told.texts.keys());
+    assert!(told.clone().count() <= listing.size as usize && starts.len() <= listing.items.len());
+    assert!(told.into_iter().all(|start| *start < listing.size));
     assert!(listing.texts.keys().all(|path| TEXTS.iter().any(|text| text.as_bytes() == &**path)));
 }
 

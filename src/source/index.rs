@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
-use crate::source::list::{Name, below};
+use crate::facts::programs::Nature;
+use crate::source::list::{Name, Told, below};
 use crate::source::users::{self, User};
 use crate::source::walk::{Obstacle, Parent, Stands, Walked, ends, walk};
 
@@ -39,6 +41,17 @@ pub struct Node {
     pub gid: u32,
     /// The layer that it comes from, 0 for the lowest.
     pub layer: u32,
+    /// Where the bytes of a file are; none for a sparse file, and for what is no file.
+    pub bytes: Option<Bytes>,
+}
+
+/// Where the bytes of a file are in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes {
+    /// The layer that holds them, 0 for the lowest; for a hard link it may be a lower one than the link's own.
+    pub layer: u32,
+    /// Where they begin in the uncompressed layer.
+    pub start: u64,
 }
 
 /// The files of an image, by path: relative and without a trailing `/`. Each parent of a path is a directory in it.
@@ -51,18 +64,21 @@ pub struct FileIndex {
     /// The same two as text, with stand-ins for what is no UTF-8.
     pub(super) texts: (String, String),
     pub(super) os_release: Option<String>,
+    /// What the files of each layer tell a loader.
+    pub(super) told: BTreeMap<u32, Arc<Told>>,
 }
 
 impl FileIndex {
     /// The files of `scratch`: a root and nothing in it.
     pub fn empty() -> FileIndex {
         FileIndex {
-            root: Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer: 0 },
+            root: Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer: 0, bytes: None },
             nodes: BTreeMap::new(),
             passwd: Vec::new(),
             group: Vec::new(),
             texts: (String::new(), String::new()),
             os_release: None,
+            told: BTreeMap::new(),
         }
     }
 
@@ -165,6 +181,18 @@ impl FileIndex {
             Some(Kind::Link(target)) => Stands::Link(target),
             Some(Kind::File { .. } | Kind::Other) => Stands::Solid,
         })
+    }
+
+    /// The natures of a file of this image; `None` for data, and for a script that cannot be started.
+    pub fn nature(&self, node: &Node) -> Option<&Nature> {
+        let bytes = node.bytes?;
+        self.told.get(&bytes.layer)?.natures.get(&bytes.start)
+    }
+
+    /// The content of a text that a loader reads ([`crate::facts::programs::is_text`]).
+    pub fn loader_text(&self, node: &Node) -> Option<&[u8]> {
+        let bytes = node.bytes?;
+        self.told.get(&bytes.layer)?.texts.get(&bytes.start).map(Vec::as_slice)
     }
 
     /// The bytes of `etc/passwd`.

@@ -6,21 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::ops::Bound;
+use std::sync::Arc;
 
+use crate::facts::programs::{self, Nature};
 use crate::oci::DiffId;
 use crate::oci::media::Compression;
 use crate::source::index::{Kind, TEXTS};
+use crate::source::look::{Aside, look};
 use crate::source::tar::{Entries, Entry, Type, entries, wrong};
 use crate::source::unpack::{Stop, Unpacked, unpack};
 use crate::source::walk::{Obstacle, Stands, ends, join, split, walk};
 
 /// Most entries of one image, with the directories that none of them names.
 pub const MOST_ENTRIES: usize = 2_000_000;
-/// Most bytes of all paths and link targets of one image.
+/// Most bytes of all paths and link targets of one image, and of what is kept of its programs.
 pub const MOST_NAME_BYTES: usize = 512 << 20;
 /// Largest text (`etc/passwd` …) that is kept.
 pub const MOST_TEXT_BYTES: u64 = 1 << 20;
 
+/// The permissions of which a script that can be started has one.
+const STARTABLE: u16 = 0o111;
 const WHITEOUT: &[u8] = b".wh.";
 const META: &[u8] = b".wh..wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -43,6 +48,17 @@ pub struct Listing {
     pub opaque: BTreeSet<Name>,
     /// The contents of [`TEXTS`].
     pub texts: BTreeMap<Name, Vec<u8>>,
+    /// What its programs and scripts are, and what its loaders read.
+    pub told: Arc<Told>,
+}
+
+/// What the files of a layer tell a loader, by where their bytes begin in the uncompressed layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The natures of programs, and of scripts that may be started.
+    pub natures: BTreeMap<u64, Nature>,
+    /// The contents of the texts that loaders read.
+    pub texts: BTreeMap<u64, Vec<u8>>,
 }
 
 /// One thing that a layer adds.
@@ -56,6 +72,8 @@ pub struct Item {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Where a file's bytes begin in the uncompressed layer; none for a sparse file, and for what is no file.
+    pub start: Option<u64>,
 }
 
 /// What a layer's item is.
@@ -70,17 +88,17 @@ pub enum What {
 }
 
 /// Reads a whole layer, to the end of its stream.
-pub fn list(blob: impl Read + 'static, stop: Stop) -> io::Result<(Listing, Compression)> {
+pub fn list(blob: impl Read + 'static, stop: Stop, aside: Aside<'_>) -> io::Result<(Listing, Compression)> {
     let (stream, found) = unpack(blob, stop)?;
     let mut entries = entries(stream);
     let mut draft = Draft::default();
     while let Some(entry) = entries.step()? {
-        draft.add(&entry, &mut entries)?;
+        draft.add(&entry, &mut entries, aside)?;
     }
     let (diff_id, size) = entries.drain()?.finish();
     draft.items.retain(|path, _| !path.split(|byte| *byte == b'/').any(|part| part.starts_with(META)));
-    let Draft { items, whiteouts, opaque, texts, .. } = draft;
-    Ok((Listing { diff_id, size, items, whiteouts, opaque, texts }, found))
+    let Draft { items, whiteouts, opaque, texts, told, .. } = draft;
+    Ok((Listing { diff_id, size, items, whiteouts, opaque, texts, told: Arc::new(told) }, found))
 }
 
 /// A path as it stands in a tar, made plain.
@@ -104,13 +122,14 @@ struct Draft {
     whiteouts: BTreeSet<Name>,
     opaque: BTreeSet<Name>,
     texts: BTreeMap<Name, Vec<u8>>,
+    told: Told,
     name_bytes: usize,
     /// The parent that was resolved last: most entries stand next to their neighbour.
     last: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Draft {
-    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>) -> io::Result<()> {
+    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>, aside: Aside<'_>) -> io::Result<()> {
         let path = plain(&entry.path)?;
         if path.is_empty() {
             return match entry.kind {
@@ -123,19 +142,27 @@ impl Draft {
             return self.hide(directory, name);
         }
         let path = join(&self.parent(directory)?, name);
+        let start = entry.whole.then_some(bytes.position());
         let item = match entry.kind {
-            Type::File => item(entry, Kind::File { size: entry.size }),
+            Type::File => Item { start, ..item(entry, Kind::File { size: entry.size }) },
             Type::Directory => item(entry, Kind::Directory),
             Type::Link => item(entry, Kind::Link(entry.target.as_slice().into())),
             Type::Other => item(entry, Kind::Other),
             Type::HardLink => self.linked(entry, &path)?,
         };
-        let text = entry.kind == Type::File && entry.whole && entry.size <= MOST_TEXT_BYTES;
+        let start = item.start.filter(|_| entry.kind == Type::File);
         self.put(path.clone(), item)?;
-        if text && TEXTS.iter().any(|text| text.as_bytes() == path) {
-            let mut content = Vec::new();
-            bytes.take(MOST_TEXT_BYTES).read_to_end(&mut content)?;
-            self.texts.insert(path.into(), content);
+        let Some(start) = start else { return Ok(()) };
+        let small = entry.size <= MOST_TEXT_BYTES;
+        if small && TEXTS.iter().any(|text| text.as_bytes() == path) {
+            self.texts.insert(path.into(), text(bytes)?);
+        } else if small && programs::is_text(&path) {
+            let text = text(bytes)?;
+            self.count(text.len())?;
+            self.told.texts.insert(start, text);
+        } else if let Some(nature) = look(bytes, entry.size, entry.mode & STARTABLE != 0, aside)? {
+            self.count(nature.weight())?;
+            self.told.natures.insert(start, nature);
         }
         Ok(())
     }
@@ -170,7 +197,7 @@ impl Draft {
         }
         for end in ends(&walked.path, walked.known) {
             let implied = walked.path.get(..end).unwrap_or_default();
-            self.put(implied.to_vec(), Item { what: What::Implied, mode: 0o755, uid: 0, gid: 0 })?;
+            self.put(implied.to_vec(), Item { what: What::Implied, mode: 0o755, uid: 0, gid: 0, start: None })?;
         }
         self.last = Some((directory.to_vec(), walked.path.clone()));
         Ok(walked.path)
@@ -191,7 +218,7 @@ impl Draft {
                 real.escape_ascii()
             ))),
             Some(item) => Ok(item.clone()),
-            None => Ok(Item { what: What::Lower(real.into()), mode: 0, uid: 0, gid: 0 }),
+            None => Ok(Item { what: What::Lower(real.into()), mode: 0, uid: 0, gid: 0, start: None }),
         }
     }
 
@@ -235,8 +262,14 @@ impl Draft {
     }
 }
 
+fn text(bytes: &mut Entries<Unpacked>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    bytes.take(MOST_TEXT_BYTES).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 fn item(entry: &Entry, kind: Kind) -> Item {
-    Item { what: What::Known(kind), mode: entry.mode, uid: entry.uid, gid: entry.gid }
+    Item { what: What::Known(kind), mode: entry.mode, uid: entry.uid, gid: entry.gid, start: None }
 }
 
 fn blocked(path: &[u8], (at, why): &(Vec<u8>, Obstacle)) -> io::Error {

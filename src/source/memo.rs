@@ -3,13 +3,16 @@
 //! Numbers are LEB128; each path begins with how much it shares with the one before it. Bytes that are no listing give `None`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::oci::{DiffId, Digest};
 use crate::source::index::Kind;
-use crate::source::list::{Item, Listing, Name, What};
+use crate::source::list::{Item, Listing, Name, Told, What};
+
+mod told;
 
 /// The kind under which the store remembers a listing, by the digest of the layer's blob; a new form is a new kind.
-pub const KIND: &str = "layer-files-1";
+pub const KIND: &str = "layer-files-3";
 
 /// A listing as bytes.
 pub fn write(listing: &Listing) -> Vec<u8> {
@@ -39,6 +42,7 @@ pub fn write(listing: &Listing) -> Vec<u8> {
         for number in [item.mode.into(), item.uid, item.gid] {
             out.number(number.into());
         }
+        out.number(item.start.map_or(0, |start| start + 1));
     }
     for paths in [&listing.whiteouts, &listing.opaque] {
         out.number(paths.len() as u64);
@@ -49,6 +53,7 @@ pub fn write(listing: &Listing) -> Vec<u8> {
         out.path(path);
         out.bytes(text);
     }
+    told::write(&mut out, &listing.told);
     out.bytes
 }
 
@@ -71,7 +76,8 @@ pub fn read(bytes: &[u8]) -> Option<Listing> {
         };
         let mode = input.number()?.try_into().ok()?;
         let (uid, gid) = (input.number()?.try_into().ok()?, input.number()?.try_into().ok()?);
-        items.insert(path, Item { what, mode, uid, gid });
+        let start = input.number()?.checked_sub(1);
+        items.insert(path, Item { what, mode, uid, gid, start });
     }
     let mut paths = || -> Option<BTreeSet<Name>> { (0..input.number()?).map(|_| input.path()).collect() };
     let (whiteouts, opaque) = (paths()?, paths()?);
@@ -79,7 +85,9 @@ pub fn read(bytes: &[u8]) -> Option<Listing> {
     for _ in 0..input.number()? {
         texts.insert(input.path()?, input.bytes()?.to_vec());
     }
-    input.rest.is_empty().then_some(Listing { diff_id: DiffId(diff_id), size, items, whiteouts, opaque, texts })
+    let told: Arc<Told> = Arc::new(told::read(&mut input)?);
+    let listing = Listing { diff_id: DiffId(diff_id), size, items, whiteouts, opaque, texts, told };
+    input.rest.is_empty().then_some(listing)
 }
 
 struct Out {

@@ -55,6 +55,15 @@ pub(super) fn new(store: &Store) -> Result<Draft> {
     Ok(Draft { store: store.clone(), target, hasher: Sha256::new(), size: 0 })
 }
 
+impl Store {
+    /// A nameless file for bytes that are read again in another order; it is gone with its handle.
+    pub fn aside(&self) -> io::Result<File> {
+        let directory = self.root().join("tmp");
+        fs::create_dir_all(&directory)?;
+        tempfile::tempfile_in(directory)
+    }
+}
+
 fn create(store: &Store, directory: &Path) -> io::Result<NamedTempFile> {
     fs::create_dir_all(directory)?;
     let file = temporary(directory, "blob-")?;

@@ -28,6 +28,7 @@ mod mock;
 mod nginx;
 mod peers;
 mod places;
+mod programs;
 mod project;
 mod registry;
 mod release;

@@ -36,7 +36,7 @@ fn docker_media_types_become_their_oci_twins() {
         let project = on(&Base::debian().docker().compressed(compression), "");
         let image = project.build().image(); // which knows OCI types only
         assert_eq!(image.layers.len(), 1);
-        assert_eq!(image.layers[0].entries.len(), 17);
+        assert_eq!(image.layers[0].entries.len(), 18);
     }
 }
 
@@ -78,10 +78,10 @@ fn the_config_merges_and_replaces() {
 
 #[test]
 fn an_entrypoint_clears_the_command_of_the_base() {
-    let config = &debian("entrypoint = [\"/a\"]").config["config"];
-    assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/a"]), &Value::Null));
-    let config = &debian("entrypoint = [\"/a\"]\ncmd = [\"b\"]").config["config"];
-    assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/a"]), &json!(["b"])));
+    let config = &debian("entrypoint = [\"/entry\", \"a\"]").config["config"];
+    assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/entry", "a"]), &Value::Null));
+    let config = &debian("entrypoint = [\"/entry\"]\ncmd = [\"b\"]").config["config"];
+    assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/entry"]), &json!(["b"])));
 }
 
 #[test]

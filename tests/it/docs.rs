@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use stillframe::manifest::grammar::{Kind, MANIFEST, Table};
 use stillframe::manifest::rules;
 
-use crate::support::{Project, program};
+use crate::support::{Elf, Project, elf, program};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -40,9 +40,9 @@ fn blocks(page: &Path, kind: &str) -> Vec<String> {
 /// A project with everything that the pages' manifests name.
 fn project(manifest: &str) -> Project {
     Project::of(manifest)
-        .file("target/server", "\x7fELF server")
-        .file("target/x86_64-unknown-linux-musl/release/server", "\x7fELF server")
-        .file("target/aarch64-unknown-linux-musl/release/server", "\x7fELF server for arm64")
+        .file("target/server", program(false))
+        .file("target/x86_64-unknown-linux-musl/release/server", program(false))
+        .file("target/aarch64-unknown-linux-musl/release/server", Elf::program().on(elf::AARCH64).bytes())
         .file("config/app.toml", "port = 8080\n")
         .file("examples/static-binary/hello", program(false))
         .file("examples/static-binary/image.toml", include_str!("../../examples/static-binary/image.toml"))

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Base, Project};
+use stillframe::facts::programs::{Nature, read};
+
+use crate::support::{self, Base, Elf, LOADER, Project};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
@@ -46,7 +48,7 @@ fn twice(example: &str) -> (Project, String) {
     let two = Project::named("another place, ä");
     copy(&one.path("."), &two.path("."));
     two.brought();
-    let base = Base::debian();
+    let base = if example == "dynamic" { with_libraries(&one) } else { Base::debian() };
     let digests = [(&one, "8"), (&two, "1")].map(|(project, jobs)| {
         let base = if example == "dynamic" { base.write(project, "base") } else { String::new() };
         let base = base.trim_start_matches("oci:base@");
@@ -56,6 +58,26 @@ fn twice(example: &str) -> (Project, String) {
     });
     assert_eq!(digests[0], digests[1], "{example}");
     (one, digests[0].clone())
+}
+
+/// A base with a loader and the libraries that the example's program wants, whatever compiler made it.
+fn with_libraries(project: &Project) -> Base {
+    if cfg!(not(target_arch = "x86_64")) {
+        project.write("hello", Elf::program().loader(LOADER).needs("libc.so.6").bytes());
+    }
+    let bytes = fs::read(project.path("hello")).unwrap();
+    let Some(Nature::Program(program)) = read(bytes.as_slice()) else { panic!("the example's program is none") };
+    let path = program.loader.clone().unwrap();
+    let name = path.rsplit('/').next().unwrap();
+    let mut files = vec![support::bytes(path.trim_start_matches('/'), 0o755, Elf::library(name).bytes())];
+    for library in &program.needed {
+        let wanted =
+            program.wants.iter().filter(|wanted| wanted.library == *library).flat_map(|wanted| &wanted.versions);
+        let versions: Vec<&str> = wanted.map(String::as_str).collect();
+        let content = Elf::library(library).defines(&versions).bytes();
+        files.push(support::bytes(&format!("usr/lib/{library}"), 0o644, content));
+    }
+    Base::debian().layer(files)
 }
 
 #[test]

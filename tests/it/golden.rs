@@ -3,7 +3,7 @@
 
 use insta::{Settings, assert_snapshot};
 
-use super::support::{Project, manifest};
+use super::support::{Project, idle, manifest};
 
 /// Each with a name; sources are those of [`project`].
 const FIXTURES: [(&str, &str, &str); 12] = [
@@ -56,7 +56,7 @@ fn rep_14_golden_digests_of_images() {
     for (name, image, rest) in FIXTURES {
         for compression in ["gzip", "zstd", "none"] {
             let head = format!("created = \"2026-01-31T12:00:00Z\"\ncompression = \"{compression}\"\n{image}");
-            project.write("image.toml", manifest("scratch", &format!("{head}{rest}")));
+            project.write("image.toml", idle(&manifest("scratch", &format!("{head}{rest}"))));
             let made = project.run(["--format", "json", "build"]).success().json();
             all += &format!("{name} {compression} {}\n", made["digest"].as_str().unwrap());
             for image in made["images"].as_array().unwrap() {

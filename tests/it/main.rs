@@ -18,6 +18,7 @@ mod http;
 mod layers;
 mod mock;
 mod outputs;
+mod programs;
 mod registry;
 mod regressions;
 mod release;

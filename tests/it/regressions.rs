@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::support::{Base, Project, dir, file, link, manifest, scratch};
+use super::support::{Base, Project, dir, file, idle, link, manifest, scratch};
 
 /// A project on a base with these entries, with the rest of a manifest.
 fn on(entries: impl IntoIterator<Item = super::support::base::Entry>, rest: &str) -> Project {
@@ -133,13 +133,13 @@ fn pipes_and_links_in_the_place_of_an_output_were_replaced() {
 
 #[test]
 fn images_without_a_name_vanished_from_a_layout() {
-    let project = Project::of(&scratch("cmd = [\"one\"]"));
+    let project = Project::of(&idle(&scratch("cmd = [\"one\"]")));
     project.run(["build", "-o", "oci:out"]).success();
     let index = fs::read_to_string(project.path("out/index.json")).unwrap();
     let unnamed = index.replace("\"annotations\":{\"org.opencontainers.image.ref.name\":\"latest\"},", "");
     assert_ne!(index, unnamed);
     project.write("out/index.json", &unnamed);
-    project.write("image.toml", scratch("cmd = [\"two\"]"));
+    project.write("image.toml", idle(&scratch("cmd = [\"two\"]")));
     project.run(["build", "-o", "oci:out"]).success();
     let index: serde_json::Value = serde_json::from_slice(&fs::read(project.path("out/index.json")).unwrap()).unwrap();
     assert_eq!(index["manifests"].as_array().unwrap().len(), 2, "{index}");

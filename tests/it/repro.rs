@@ -11,7 +11,7 @@ use proptest::{prop_assert_eq, proptest};
 
 use super::git::git;
 use super::support::project::names;
-use super::support::{Base, Project, manifest, rooted, scratch};
+use super::support::{Base, Project, idle, manifest, rooted, scratch};
 
 const ITEMS: &str = r#"
 [env]
@@ -309,15 +309,15 @@ proptest! {
         spelling in proptest::collection::vec(0..3usize, BLOCKS.len()),
         crlf in any::<bool>(),
     ) {
-        let plain = Project::of(&rooted(&spelt(&[0, 1, 2, 3, 4, 5], &[0; 6], false))).digest();
+        let plain = Project::of(&idle(&rooted(&spelt(&[0, 1, 2, 3, 4, 5], &[0; 6], false)))).digest();
         let text = spelt(&order, &spelling, crlf);
-        prop_assert_eq!(Project::of(&rooted(&text)).digest(), plain, "{}", text);
+        prop_assert_eq!(Project::of(&idle(&rooted(&text))).digest(), plain, "{}", text);
     }
 }
 
 #[test]
 fn rep_17_order_with_meaning_counts() {
-    let digest = |rest: &str| Project::of(&scratch(rest)).digest();
+    let digest = |rest: &str| Project::of(&idle(&scratch(rest))).digest();
     assert_ne!(digest("cmd = [\"a\", \"b\"]"), digest("cmd = [\"b\", \"a\"]"));
     assert_eq!(digest("ports = [\"1\", \"2\"]"), digest("ports = [\"2\", \"1\", \"1/tcp\"]"));
     let layers = |one: &str, two: &str| {

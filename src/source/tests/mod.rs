@@ -4,6 +4,8 @@ mod bases;
 mod indexes;
 mod layers;
 mod places;
+mod strata;
+mod told;
 
 use crate::error::Error;
 

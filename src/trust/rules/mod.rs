@@ -7,6 +7,7 @@
 mod base;
 mod modes;
 mod paths;
+mod programs;
 mod secrets;
 mod sizes;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use self::view::View;
 use crate::error::{Finding, Report, Result, Severity};
 use crate::image::Image;
 use crate::layer::tree::Tree;
-use crate::layer::{Asked, Contents};
+use crate::layer::{Asked, Contents, Natures};
 use crate::manifest::grammar::Kind;
 use crate::manifest::rules::{self, Level, Rule, Value};
 use crate::manifest::{Checks, Ruling};
@@ -49,6 +50,8 @@ pub struct Seen<'a> {
     pub user: &'a str,
     /// The entries of the own layers, in the order of the plan's layers.
     pub trees: &'a [Tree],
+    /// What the files in them are.
+    pub natures: &'a Natures,
     /// What the contents of its own files say; `None` before they were read.
     pub contents: Option<&'a Contents>,
     /// What the manifest's rules ask beyond that; `None` before it was read.
@@ -97,8 +100,9 @@ impl Found {
 type Judge = fn(&Subject<'_>, &View<'_>) -> Vec<Found>;
 
 /// All judges, in the order of their findings.
-const JUDGES: [Judge; 14] = [
+const JUDGES: [Judge; 15] = [
     user::judge,
+    programs::judge,
     base::judge,
     base::labels,
     secrets::values,

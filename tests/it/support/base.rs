@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::elf::Elf;
 use super::layout::digest;
 use super::project::Project;
 
@@ -26,6 +27,11 @@ pub fn dir(path: &str) -> Entry {
 /// A link.
 pub fn link(path: &str, target: &str) -> Entry {
     Entry { kind: tar::EntryType::Symlink, mode: 0o777, link: target.into(), ..file(path, "") }
+}
+
+/// A file of this mode.
+pub fn bytes(path: &str, mode: u32, content: Vec<u8>) -> Entry {
+    Entry { content, mode, ..file(path, "") }
 }
 
 /// A file, mode 0644.
@@ -80,6 +86,7 @@ impl Base {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n";
         let group = "root:x:0:\nadm:x:4:\nwww-data:x:33:\n";
         let base = Base::of([
+            bytes("entry", 0o755, Elf::program().bytes()),
             dir("etc"),
             file("etc/passwd", passwd),
             file("etc/group", group),

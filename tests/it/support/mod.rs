@@ -2,10 +2,14 @@
 
 pub mod base;
 pub mod canary;
+#[allow(dead_code, reason = "shared with the tests of the library, which use other parts")]
+#[path = "../../../src/facts/programs/fixture.rs"]
+pub mod elf;
 pub mod layout;
 pub mod project;
 
-pub use base::{Base, dir, file, link};
+pub use base::{Base, bytes, dir, file, link};
+pub use elf::Elf;
 pub use layout::{Entry, Image, canonical};
 pub use project::Project;
 
@@ -42,13 +46,18 @@ pub fn on_scratch(all: &[(&str, &str)]) -> Project {
     Project::of(&scratch(&tables(all)))
 }
 
-/// A 64-bit program; with a loader if it says so.
+/// The same manifest, whose image need not start.
+pub fn idle(manifest: &str) -> String {
+    let allow = |rule: &str| format!("{rule} = {{ level = \"allow\", reason = \"a test of other things\" }}\n");
+    let allowed = ["entrypoint", "missing-interpreter"].map(allow).concat();
+    manifest.replace("[check]\n", &format!("[check]\n{allowed}"))
+}
+
+/// Where programs for x86-64 have their loader.
+pub const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+/// A program for x86-64; with a loader if it says so.
 pub fn program(loader: bool) -> Vec<u8> {
-    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
-    bytes.resize(64 + 56, 0);
-    for (at, value) in [(16, 2u16), (18, 62), (20, 1), (32, 64), (52, 64), (54, 56), (56, 1)] {
-        bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
-    }
-    bytes[64] = if loader { 3 } else { 1 };
-    bytes
+    let program = Elf::program();
+    if loader { program.loader(LOADER).bytes() } else { program.bytes() }
 }
