@@ -10,6 +10,7 @@
 //! |---|---|---|---|
 //! | – | [`error`], [`event`] | what went wrong, what is happening | nothing |
 //! | 0 | [`oci`] | text and JSON → digests, references, documents | nothing |
+//! | 0 | [`versions`] | two versions of packages → which is the newer one | nothing |
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
 //! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
@@ -56,3 +57,4 @@ pub mod ship;
 pub mod source;
 pub mod store;
 pub mod trust;
+pub mod versions;
