@@ -17,6 +17,7 @@ mod sign;
 mod tags;
 pub mod values;
 mod vouch;
+mod vulnerabilities;
 pub mod words;
 mod written;
 
@@ -29,3 +30,4 @@ pub use meant::{
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};
+pub use vulnerabilities::{Permission, Rating, Unknown, Vulnerabilities, day};

@@ -31,9 +31,9 @@ mod tests;
 
 pub use base::{Base, base, index_of};
 pub use blob::fetch;
-pub use contents::{Layer, gather, layer, refused, unpacked};
+pub use contents::{Layer, gather, layer, refused, tarball, unpacked};
 pub use files::files;
-pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
+pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, whole, within};
 pub use index::{FileIndex, Kind, Node};
 pub use list::plain;
 pub use place::{Kept, Place, Spot};

@@ -11,6 +11,7 @@ pub mod provenance;
 pub mod release;
 pub mod root;
 pub mod sbom;
+pub mod scan;
 pub mod sign;
 pub mod statement;
 pub mod verify;

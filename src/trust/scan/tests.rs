@@ -1,0 +1,1 @@
+//! Stage 8: scans of contents and databases that stand in the test.
