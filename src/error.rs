@@ -281,6 +281,8 @@ pub struct Finding {
     pub related: Vec<(Place, String)>,
     /// The ways out.
     pub help: Vec<String>,
+    /// Why it is allowed, where somebody said so.
+    pub allowed: Option<String>,
 }
 
 impl Finding {
@@ -294,6 +296,7 @@ impl Finding {
             place: None,
             related: Vec::new(),
             help: Vec::new(),
+            allowed: None,
         }
     }
 
@@ -354,6 +357,12 @@ impl Report {
     /// Adds all findings of another report.
     pub fn join(&mut self, other: Report) {
         other.findings.into_iter().for_each(|finding| self.add(finding));
+    }
+
+    /// The findings that another report does not have.
+    pub fn without(&self, other: &Report) -> Report {
+        let fresh = self.findings.iter().filter(|finding| !other.findings.contains(finding));
+        Report { findings: fresh.cloned().collect() }
     }
 
     /// All findings.

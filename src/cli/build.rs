@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::{Build, Push};
-use super::prepare::{Made, make, prepare};
+use super::judge::judged;
+use super::prepare::{Made, prepare};
 use super::session::Session;
 use super::targets;
 use crate::error::Result;
@@ -35,8 +36,7 @@ async fn ship_all(
 ) -> Result<u8> {
     let prepared = prepare(session, platform).await?;
     targets::check(&prepared.plan, &destinations, receipt)?;
-    session.terminal.report(&prepared.report);
-    let mut made = make(session, prepared).await?;
+    let mut made = judged(session, prepared).await?;
     made.target.leave = leave;
     if destinations.contains(&Destination::Registry) {
         made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));

@@ -2,17 +2,19 @@
 
 use serde_json::json;
 
+use super::judge::early;
 use super::prepare::prepare;
 use super::session::Session;
 use crate::error::Result;
 
-/// Looks at manifest, inputs and base.
+/// Looks at manifest, inputs and base, and judges what would be made.
 pub async fn run(session: &Session<'_>) -> Result<u8> {
     let prepared = prepare(session, None).await?;
+    let report = early(&prepared)?;
     if session.terminal.json() {
-        session.terminal.document(json!({ "ok": true }), &prepared.report)?;
+        session.terminal.document(json!({ "ok": true }), &report)?;
     } else {
-        session.terminal.report(&prepared.report);
+        session.terminal.report(&report);
     }
     Ok(0)
 }

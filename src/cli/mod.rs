@@ -7,6 +7,7 @@ mod carry;
 mod check;
 mod completions;
 mod doctor;
+mod judge;
 mod login;
 mod papers;
 mod plan;

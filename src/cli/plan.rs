@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use super::build::images;
-use super::prepare::{Made, make, prepare};
+use super::judge::judged;
+use super::prepare::{Made, prepare};
 use super::session::Session;
 use crate::error::{Result, printable};
+use crate::layer::Placed;
 use crate::layer::tree::{Body, Entry, Tree};
 use crate::oci::{Digest, Repository};
 use crate::plan::{Decision, Fate, Known};
@@ -27,10 +29,8 @@ struct TagPlan {
 /// Shows what would be made, and how that differs from what is there.
 pub async fn run(session: &Session<'_>) -> Result<u8> {
     let prepared = prepare(session, None).await?;
-    session.terminal.report(&prepared.report);
-    let trees: Vec<Vec<Tree>> = prepared.placed.iter().map(|placed| placed.trees.clone()).collect();
-    let made = make(session, prepared).await?;
-    let entries = entries(&made, &trees);
+    let made = judged(session, prepared).await?;
+    let entries = entries(&made);
     let tags = tags(session, &made).await?;
     let upload = upload(session, &made).await?;
     let there = there(session, &made).await?;
@@ -85,15 +85,15 @@ impl TagPlan {
 }
 
 /// The entries of all own layers as they stand in the tars: for each image in the order of the plan, lowest layer first.
-fn entries(made: &Made, trees: &[Vec<Tree>]) -> Vec<Vec<Value>> {
+fn entries(made: &Made) -> Vec<Vec<Value>> {
     let layer = |((name, modes), tree): (&(String, Vec<u16>), &Tree)| {
         let entries = tree.iter().zip(modes).map(|((path, entry), mode)| one(path, entry, *mode));
         json!({ "name": name, "entries": entries.collect::<Vec<_>>() })
     };
-    let image = |(layers, trees): (&Vec<(String, Vec<u16>)>, &Vec<Tree>)| {
-        layers.iter().zip(trees.iter().filter(|tree| !tree.is_empty())).map(layer).collect()
+    let image = |(layers, placed): (&Vec<(String, Vec<u16>)>, &Placed)| {
+        layers.iter().zip(placed.trees.iter().filter(|tree| !tree.is_empty())).map(layer).collect()
     };
-    made.modes.iter().zip(trees).map(image).collect()
+    made.modes.iter().zip(&*made.placed).map(image).collect()
 }
 
 fn one(path: &str, entry: &Entry, mode: u16) -> Value {
@@ -109,7 +109,12 @@ fn one(path: &str, entry: &Entry, mode: u16) -> Value {
 
 /// The same for machines: a map from the platform.
 fn by_platform(made: &Made, entries: &[Vec<Value>]) -> Value {
-    made.platforms.iter().map(ToString::to_string).zip(entries.iter().map(|layers| json!(layers))).collect()
+    made.plan
+        .images
+        .iter()
+        .map(|image| image.platform.to_string())
+        .zip(entries.iter().map(|layers| json!(layers)))
+        .collect()
 }
 
 async fn tags(session: &Session<'_>, made: &Made) -> Result<Vec<TagPlan>> {

@@ -34,8 +34,10 @@ pub struct Prepared {
     pub plan: Arc<Plan>,
     /// What each image stands on.
     pub bases: Vec<Arc<source::Base>>,
+    /// The files of each base; empty where nothing asks for them.
+    pub indexes: Vec<Arc<FileIndex>>,
     /// Where everything of each image goes.
-    pub placed: Vec<Placed>,
+    pub placed: Arc<Vec<Placed>>,
     /// What was found and does not end the work.
     pub report: Report,
 }
@@ -50,8 +52,12 @@ pub struct Made {
     pub bases: Vec<Arc<source::Base>>,
     /// Its names.
     pub target: Target,
-    /// What each image was asked for, in the order of the plan.
-    pub platforms: Vec<Platform>,
+    /// What was planned.
+    pub plan: Arc<Plan>,
+    /// The files of each base; empty where nothing asks for them.
+    pub indexes: Vec<Arc<FileIndex>>,
+    /// Where everything of each image went.
+    pub placed: Arc<Vec<Placed>>,
     /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
     pub modes: Vec<Vec<(String, Vec<u16>)>>,
     /// What was found on the way.
@@ -92,9 +98,10 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
-    let mut placed = Vec::new();
+    let (mut placed, mut indexes) = (Vec::new(), Vec::new());
     for (at, base) in bases.iter().enumerate() {
-        let index = files(session, &plan.images[at], base).await?;
+        let index = Arc::new(files(session, &plan.images[at], base).await?);
+        indexes.push(index.clone());
         let (plan, found, base) = (plan.clone(), found.clone(), base.clone());
         let placing = move || {
             let mut report = Report::default();
@@ -109,7 +116,8 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     if created.is_none() {
         plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     }
-    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
+    let placed = Arc::new(placed);
+    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, report })
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
@@ -250,15 +258,14 @@ async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) ->
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, placed, report, .. } = prepared;
+    let Prepared { plan, bases, indexes, placed, report, .. } = prepared;
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
-    let layers = layer::make_all(&session.ctx, &plan, placed).await?;
+    let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
     let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
-    let platforms = plan.images.iter().map(|image| image.platform.clone()).collect();
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, platforms, modes, report })
+    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, modes, report })
 }

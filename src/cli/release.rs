@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::args::{Release, With};
 use super::build::{document, lines};
+use super::judge::judged;
 use super::papers::{Asked, origin};
-use super::prepare::{Made, Prepared, make, prepare};
+use super::prepare::{Made, Prepared, prepare};
 use super::session::{Session, builder};
 use super::sign::{self, signing};
 use super::targets;
@@ -39,10 +40,9 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
         format: *format,
         annotations: options.with.annotation.iter().cloned().collect(),
     });
-    session.terminal.report(&prepared.report);
     let asked = Asked::of(&prepared);
     let attest = prepared.manifest.attest.clone();
-    let mut made = make(session, prepared).await?;
+    let mut made = judged(session, prepared).await?;
     made.target.leave = options.leaves.leave();
     ship::foresee(&session.ctx, &made.target, &made.artifact.digest()).await?;
     let origin = origin(session, &made, &asked, builder()).await?;

@@ -39,6 +39,8 @@ fn one(finding: &Finding, color: bool) -> String {
         elements.extend(elsewhere.into_iter().map(|(place, label)| excerpt(place, label, &[])));
     }
     elements.extend(finding.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
+    let allowed = finding.allowed.iter();
+    elements.extend(allowed.map(|why| Level::NOTE.with_name("allowed").message(printable(why)).into()));
     let group: Group<'_> = title.elements(elements);
     renderer(color).render(&[group])
 }
@@ -122,6 +124,7 @@ pub fn json(report: &Report) -> Value {
             "place": finding.place.as_ref().map(|(at, label)| place(at, label)),
             "related": finding.related.iter().map(|(at, label)| place(at, label)).collect::<Vec<_>>(),
             "help": finding.help,
+            "allowed": finding.allowed,
         })
     };
     report.all().iter().map(finding).collect()

@@ -1,6 +1,7 @@
 //! Stage 6: makes all layers of all platforms. Placed trees in, layers in the store out. The bridge from async to threads: here
 //! the work goes to a thread of its own, and nowhere else does one computing task start another.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::pack::{PackError, Packed, pack};
@@ -18,38 +19,40 @@ pub type Made = Vec<(String, Packed)>;
 /// One layer to pack.
 struct Job {
     name: String,
-    tree: Tree,
     compression: Compression,
     /// Image and layer in the plan.
     at: (usize, usize),
 }
 
 /// Packs every distinct tree once, one after the other, each on all threads.
-pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: Vec<Placed>) -> Result<Vec<Made>> {
+pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: &Arc<Vec<Placed>>) -> Result<Vec<Made>> {
     let mut jobs: Vec<Job> = Vec::new();
     let mut wanted: Vec<Vec<usize>> = Vec::new();
-    for (image_at, (image, placed)) in plan.images.iter().zip(placed).enumerate() {
+    for (image_at, (image, own)) in plan.images.iter().zip(&**placed).enumerate() {
         let mut of_image = Vec::new();
-        for (layer_at, (layer, tree)) in image.layers.iter().zip(placed.trees).enumerate() {
+        for (layer_at, (layer, tree)) in image.layers.iter().zip(&own.trees).enumerate() {
             if tree.is_empty() {
                 continue;
             }
-            let same = |job: &Job| job.compression == image.compression && job.name == layer.name && job.tree == tree;
+            let same = |job: &Job| {
+                let other = &placed[job.at.0].trees[job.at.1];
+                job.compression == image.compression && job.name == layer.name && other == tree
+            };
             of_image.push(jobs.iter().position(same).unwrap_or_else(|| {
                 let at = (image_at, layer_at);
-                jobs.push(Job { name: layer.name.clone(), tree, compression: image.compression, at });
+                jobs.push(Job { name: layer.name.clone(), compression: image.compression, at });
                 jobs.len() - 1
             }));
         }
         wanted.push(of_image);
     }
     let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
-    let packed = work(ctx, plan, jobs).await?;
+    let packed = work(ctx, plan, placed.clone(), jobs).await?;
     let made = |at: usize| (names[at].clone(), packed[at].clone());
     Ok(wanted.into_iter().map(|jobs| jobs.into_iter().map(made).collect()).collect())
 }
 
-async fn work(ctx: &Ctx, plan: &Plan, jobs: Vec<Job>) -> Result<Vec<Packed>> {
+async fn work(ctx: &Ctx, plan: &Plan, placed: Arc<Vec<Placed>>, jobs: Vec<Job>) -> Result<Vec<Packed>> {
     let task = ctx.clone();
     let several = plan.images.len() > 1;
     let labels: Vec<String> = jobs
@@ -59,7 +62,7 @@ async fn work(ctx: &Ctx, plan: &Plan, jobs: Vec<Job>) -> Result<Vec<Packed>> {
     let done = tokio::task::spawn_blocking(move || {
         let mut packed = Vec::new();
         for (job, label) in jobs.iter().zip(labels) {
-            match one(&task, job, &label) {
+            match one(&task, job, &placed[job.at.0].trees[job.at.1], &label) {
                 Ok(layer) => packed.push(layer),
                 Err(error) => return Err((job.at.0, error)),
             }
@@ -70,7 +73,7 @@ async fn work(ctx: &Ctx, plan: &Plan, jobs: Vec<Job>) -> Result<Vec<Packed>> {
     done.map_err(|(image, error)| explain(plan, image, error))
 }
 
-fn one(ctx: &Ctx, job: &Job, label: &str) -> Result<Packed, PackError> {
+fn one(ctx: &Ctx, job: &Job, tree: &Tree, label: &str) -> Result<Packed, PackError> {
     let what = format!("layer {label}");
     ctx.say(Event::Begin { what: what.clone(), total: 0 });
     let told = AtomicU64::new(0);
@@ -80,7 +83,7 @@ fn one(ctx: &Ctx, job: &Job, label: &str) -> Result<Packed, PackError> {
             ctx.say(Event::Step { what: what.clone(), done });
         }
     };
-    let packed = pack(&job.tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress)?;
+    let packed = pack(tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress)?;
     ctx.say(Event::End { what: what.clone(), how: "packed" });
     Ok(packed)
 }

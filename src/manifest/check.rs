@@ -10,6 +10,7 @@ use super::grammar::{Key, Kind, MANIFEST, Table, nearest};
 use super::written::{mode, place_of};
 use crate::error::{Finding, Place, Report, Text, printable};
 
+mod rule;
 mod unknown;
 
 /// Parses the text and checks it against the grammar; the tree holds whatever could be understood.
@@ -138,7 +139,10 @@ impl Check<'_, '_> {
                 for item in items.iter() {
                     let place = place_of(self.text, item.span());
                     match item.get_ref() {
-                        DeValue::Table(tree) => self.table(tree, grammar, &place),
+                        DeValue::Table(tree) => {
+                            self.table(tree, grammar, &place);
+                            self.reason(key.name, tree, &place);
+                        }
                         other => self.wrong_kind(key.name, &key.kind, other, &place),
                     }
                 }
@@ -146,6 +150,7 @@ impl Check<'_, '_> {
             (Kind::Map { levels }, DeValue::Table(tree)) => self.map(tree, levels),
             (Kind::Env, DeValue::Table(tree)) => self.env(tree),
             (Kind::Named(grammar), DeValue::Table(tree)) => self.named(tree, grammar),
+            (Kind::Rule(rule), given) => self.rule(key, *rule, given, &place),
             (kind, other) => self.wrong_kind(key.name, kind, other, &place),
         }
     }

@@ -1,5 +1,7 @@
 //! Stage 1: every key that `image.toml` may hold, as one table. The checker, the JSON Schema and the reference are made from it. Pure.
 
+use super::rules::{CHECK, Value};
+
 /// A table of the manifest.
 pub struct Table {
     /// Its name in messages and in the schema (`image`, `file` …).
@@ -11,6 +13,7 @@ pub struct Table {
 }
 
 /// A key of a table.
+#[derive(Clone, Copy)]
 pub struct Key {
     /// As it is written.
     pub name: &'static str,
@@ -23,6 +26,7 @@ pub struct Key {
 }
 
 /// What a key takes.
+#[derive(Clone, Copy)]
 pub enum Kind {
     /// A string; may hold `{{ … }}`.
     Text,
@@ -50,6 +54,8 @@ pub enum Kind {
     Env,
     /// A table from a name to a table with fixed keys.
     Named(&'static Table),
+    /// What a rule of `[check]` takes.
+    Rule(Value),
 }
 
 impl Kind {
@@ -73,6 +79,7 @@ impl Kind {
             Kind::Map { .. } => "a table of strings".into(),
             Kind::Env => "a table of variables".into(),
             Kind::Named(table) => format!("a table of {}s", table.name),
+            Kind::Rule(value) => value.expects().into(),
         }
     }
 }
@@ -129,6 +136,7 @@ pub static MANIFEST: Table = Table {
         ),
         key("sign", Kind::Table(&SIGN), "How the image is signed."),
         key("attest", Kind::Table(&ATTEST), "What is said of a released image, beside its signature."),
+        key("check", Kind::Table(&CHECK), "What the image is judged by before it goes out."),
     ],
 };
 

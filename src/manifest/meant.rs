@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::base::Base;
+use super::checks::Checks;
 use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
@@ -39,6 +40,8 @@ pub struct Manifest {
     pub attest: Attest,
     /// The tags that it gets; `None` where nothing is said.
     pub tags: Option<TagRules>,
+    /// What the image is judged by, beside the rules' defaults.
+    pub checks: Checks,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
 }

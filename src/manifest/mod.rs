@@ -5,6 +5,7 @@
 
 pub mod base;
 mod check;
+mod checks;
 mod config;
 pub mod grammar;
 mod items;
@@ -12,6 +13,7 @@ pub mod locate;
 mod matcher;
 pub mod meant;
 pub mod read;
+pub mod rules;
 pub mod schema;
 mod sign;
 mod tags;
@@ -22,6 +24,7 @@ pub mod words;
 mod written;
 
 pub use base::{Base, Local};
+pub use checks::{Checks, FileCheck, PathGlob, Ruling, shown as shown_size};
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{

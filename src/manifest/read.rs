@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::check;
+use super::checks;
 use super::config;
 use super::grammar::nearest;
 use super::items;
@@ -48,6 +49,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let bases: Vec<&Base> = images.iter().map(|image| &image.base.0).collect();
     let verify = vouch::read(&mut meaning, &written, &bases);
     let sign = sign::read(&mut meaning, &written);
+    let checks = checks::read(&mut meaning, &written);
     let manifest = Manifest {
         text: location.text.clone(),
         directory: location.directory.clone(),
@@ -61,6 +63,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         sign,
         attest,
         tags,
+        checks,
         unpinned: meaning.unpinned,
     };
     Read { manifest, report: meaning.report }

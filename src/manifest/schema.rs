@@ -1,11 +1,12 @@
 //! Stage 1: the JSON Schema of `image.toml`, made from the grammar that the checker uses. Pure.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::grammar::{Kind, MANIFEST, Table};
+use super::rules::{MOST, Value};
 
 /// The schema (JSON Schema draft 2020-12), as editors read it.
-pub fn schema() -> Value {
+pub fn schema() -> serde_json::Value {
     let mut root = table(&MANIFEST);
     let map = root.as_object_mut();
     if let Some(map) = map {
@@ -15,8 +16,8 @@ pub fn schema() -> Value {
     root
 }
 
-fn table(table: &Table) -> Value {
-    let properties: Map<String, Value> = table
+fn table(table: &Table) -> serde_json::Value {
+    let properties: Map<String, serde_json::Value> = table
         .keys
         .iter()
         .map(|key| {
@@ -37,7 +38,7 @@ fn table(table: &Table) -> Value {
     })
 }
 
-fn kind(kind: &Kind) -> Value {
+fn kind(kind: &Kind) -> serde_json::Value {
     match kind {
         Kind::Text => json!({ "type": "string" }),
         Kind::OneOf(words) => json!({ "enum": words }),
@@ -54,7 +55,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Table(inner) => table(inner),
         Kind::Tables(inner) => json!({ "type": "array", "items": table(inner) }),
         Kind::Map { levels } => {
-            let inner: Map<String, Value> = levels
+            let inner: Map<String, serde_json::Value> = levels
                 .iter()
                 .map(|level| {
                     (level.to_string(), json!({ "type": "object", "additionalProperties": { "type": "string" } }))
@@ -67,5 +68,19 @@ fn kind(kind: &Kind) -> Value {
             json!({ "type": "object", "additionalProperties": { "oneOf": [{ "type": "string" }, edit("prepend"), edit("append")] } })
         }
         Kind::Named(inner) => json!({ "type": "object", "additionalProperties": table(inner) }),
+        Kind::Rule(value) => rule(*value),
     }
+}
+
+/// A rule is a lone value, a table or a list of tables.
+fn rule(value: Value) -> serde_json::Value {
+    let table = table(value.table());
+    let lone = match value {
+        Value::Whole { bare: true } => json!({ "enum": ["deny", "warn", "allow"] }),
+        Value::Whole { bare: false } | Value::Paths => json!({ "enum": ["deny", "warn"] }),
+        Value::Size | Value::SizePaths => json!({ "type": "string" }),
+        Value::Count => json!({ "type": "integer", "minimum": 1, "maximum": MOST }),
+        Value::Words => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
+    };
+    json!({ "oneOf": [lone, table, { "type": "array", "items": table, "minItems": 1 }] })
 }

@@ -31,6 +31,8 @@ pub struct Written {
     pub attest: View,
     /// `[tags]`.
     pub tags: Option<View>,
+    /// `[check]`: its header, and what stands under each rule, in the order of the file.
+    pub check: Option<(Place, Vec<(Spot<String>, Ruled)>)>,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -39,6 +41,18 @@ pub struct Written {
     pub annotations: Vec<(Option<&'static str>, Spot<String>, Spot<String>)>,
     /// All entries in the order of the file, each with the name of its table.
     pub items: Vec<(&'static str, View)>,
+}
+
+/// What stands under a rule of `[check]`; a list of tables gives several.
+pub enum Ruled {
+    /// A level or a size.
+    Word(Spot<String>),
+    /// A number.
+    Number(Spot<i64>),
+    /// A list of strings.
+    Words(Spot<Vec<Spot<String>>>),
+    /// A table.
+    Table(View),
 }
 
 /// A variable's declaration.
@@ -182,11 +196,37 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
         sign: whole("sign"),
         attest: view("attest"),
         tags: whole("tags"),
+        check: root
+            .get("check")
+            .and_then(|value| Some((place_of(text, value.span()), rules(text, value.get_ref().as_table()?)))),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),
         items: items(text, root),
     }
+}
+
+/// What stands under the rules, in the order of the file.
+fn rules(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Ruled)> {
+    let whole = View::of(text, place_of(text, 0..0), table);
+    let mut rules = Vec::new();
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        let spot = Spot { value: name.to_string(), place: place_of(text, key.span()) };
+        let of = |value: &toml::Spanned<DeValue<'_>>| {
+            Some(Ruled::Table(View::of(text, place_of(text, value.span()), value.get_ref().as_table()?)))
+        };
+        let tables: Vec<Ruled> = match value.get_ref() {
+            DeValue::Array(items) => items.iter().filter_map(of).collect(),
+            _ => of(value).into_iter().collect(),
+        };
+        let lone =
+            whole.text(name).cloned().map(Ruled::Word).or_else(|| whole.number(name).cloned().map(Ruled::Number));
+        let lone = lone.or_else(|| whole.list(name).cloned().map(Ruled::Words)).filter(|_| tables.is_empty());
+        rules.extend(tables.into_iter().chain(lone).map(|ruled| (spot.clone(), ruled)));
+    }
+    rules.sort_by_key(|(key, _)| key.place.span.start);
+    rules
 }
 
 fn pairs(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Spot<String>)> {

@@ -8,7 +8,7 @@ pub use crate::manifest::{Base, Local};
 pub use tags::{Decision, Fate, Known, Leave, Tags};
 
 use crate::error::Place;
-use crate::manifest::{Annotations, Change, Config, Created, Image, Item, Manifest, Vouched, What, values};
+use crate::manifest::{Annotations, Change, Checks, Config, Created, Image, Item, Manifest, Vouched, What, values};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Repository};
 
@@ -27,6 +27,8 @@ pub struct Plan {
     pub images: Vec<ImagePlan>,
     /// Who must have signed the bases.
     pub verify: Option<Vouched>,
+    /// What they are judged by, beside the rules' defaults.
+    pub checks: Checks,
     /// What a person should know of the choices made here.
     pub notes: Vec<String>,
 }
@@ -71,6 +73,7 @@ impl Plan {
             annotations: manifest.annotations.clone(),
             images: manifest.images.iter().map(image).collect(),
             verify: manifest.verify.clone(),
+            checks: manifest.checks.clone(),
             notes: notes(manifest).into_iter().collect(),
         }
     }

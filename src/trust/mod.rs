@@ -10,6 +10,7 @@ pub mod predicate;
 pub mod provenance;
 pub mod release;
 pub mod root;
+pub mod rules;
 pub mod sbom;
 pub mod scan;
 pub mod sign;
@@ -17,3 +18,4 @@ pub mod statement;
 pub mod verify;
 
 pub use papers::{Paper, bills, origins};
+pub use rules::{Seen, Subject, check};

@@ -14,9 +14,17 @@ pub fn scratch(rest: &str) -> String {
     manifest("scratch", rest)
 }
 
-/// A small manifest on this base; the rest follows below `[image]`.
+/// A small manifest on this base; the rest follows below `[image]`. It may run as root, which most tests are not about.
 pub fn manifest(base: &str, rest: &str) -> String {
-    format!("schema = 1\n[image]\nbase = \"{base}\"\n{rest}\n")
+    rooted(&format!("schema = 1\n[image]\nbase = \"{base}\"\n{rest}\n"))
+}
+
+/// The same manifest, whose image may run as root; what `[check]` says already stays.
+pub fn rooted(manifest: &str) -> String {
+    match manifest.contains("[check") {
+        true => manifest.to_string(),
+        false => format!("{manifest}\n[check]\nroot-user = \"allow\"\n"),
+    }
 }
 
 /// One table of the manifest; `'` stands for a double quote.

@@ -1,0 +1,137 @@
+//! Stage 8: may it go out. What is known of the images in, a report with the findings of all rules out; with one that is denied there
+//! it is an error (exit 4). Pure: everything was read before.
+//!
+//! The rules are the table of [`crate::manifest::rules`]. A judge is a function from what is known to what it [`Found`]; how grave that
+//! is, is the manifest's to say, and is put there in one place, [`check`].
+
+mod user;
+
+use std::collections::BTreeSet;
+
+use crate::error::{Finding, Report, Result, Severity};
+use crate::image::Image;
+use crate::layer::tree::Tree;
+use crate::manifest::grammar::Kind;
+use crate::manifest::rules::{self, Level, Rule, Value};
+use crate::manifest::{Checks, Ruling};
+use crate::plan::{ImagePlan, Plan};
+use crate::source::{Base, FileIndex};
+
+/// What is judged.
+pub struct Subject<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// One for each platform, in the order of the plan.
+    pub images: Vec<Seen<'a>>,
+}
+
+/// One platform's image, as far as it is known.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// What was planned.
+    pub plan: &'a ImagePlan,
+    /// What it stands on.
+    pub base: &'a Base,
+    /// The files of the base; empty where nothing asks for them.
+    pub index: &'a FileIndex,
+    /// The user of the config; empty for none.
+    pub user: &'a str,
+    /// The entries of the own layers, in the order of the plan's layers.
+    pub trees: &'a [Tree],
+    /// What was made; `None` before that.
+    pub made: Option<&'a Image>,
+}
+
+/// Something that a rule found.
+pub(super) struct Found {
+    rule: &'static Rule,
+    /// The path of the image that it is about, without slashes at its ends.
+    path: Option<String>,
+    finding: Finding,
+    /// What is done about it, and why, where that is not the rule's to say.
+    own: Option<(Level, Option<String>)>,
+    /// Whether it came from others (a base, a package): then it is denied only where the manifest says so.
+    foreign: bool,
+}
+
+impl Found {
+    /// Something found of the whole image.
+    fn new(rule: &'static Rule, finding: Finding) -> Found {
+        Found { rule, path: None, finding, own: None, foreign: false }
+    }
+}
+
+/// A judge: what it finds in one image.
+type Judge = fn(&Subject<'_>, &Seen<'_>) -> Vec<Found>;
+
+/// All judges, in the order of their findings.
+const JUDGES: [Judge; 1] = [user::judge];
+
+/// Judges all images and adds what was found; the report, if nothing in it ends the work.
+pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
+    let checks = &subject.plan.checks;
+    let mut used = BTreeSet::new();
+    for image in &subject.images {
+        for found in JUDGES.iter().flat_map(|judge| judge(subject, image)) {
+            let ruling = checks.ruling(found.rule, found.path.as_deref());
+            used.extend(ruling.map(|ruling| ruling.place.span.start));
+            if let Some(finding) = weigh(found, ruling) {
+                report.add(finding);
+            }
+        }
+    }
+    if subject.images.iter().all(|image| image.made.is_some()) {
+        unused(checks, &used, &mut report);
+    }
+    report.pass()
+}
+
+/// The finding as grave as the manifest has it; `None` where it is allowed and nobody said why.
+fn weigh(found: Found, ruling: Option<&Ruling>) -> Option<Finding> {
+    let Found { rule, path, mut finding, own, foreign } = found;
+    let default = if foreign { rule.default.max(Level::Warn) } else { rule.default };
+    let said = ruling.map(|ruling| (ruling.level, ruling.reason.clone()));
+    let (level, reason) = own.or(said).unwrap_or((default, None));
+    finding.severity = match level {
+        Level::Deny => Severity::Error,
+        Level::Warn => Severity::Warning,
+        Level::Allow => {
+            finding.allowed = Some(reason?);
+            finding.help.clear();
+            Severity::Note
+        }
+    };
+    if level != Level::Allow {
+        finding.help.extend(meant(rule, path.as_deref()));
+    }
+    Some(finding)
+}
+
+/// How to say that a finding is meant, where a line of the manifest can.
+fn meant(rule: &Rule, path: Option<&str>) -> Option<String> {
+    let allow = match (rule.key?, path) {
+        (Kind::Rule(Value::Whole { bare: true }), _) => "\"allow\"".to_string(),
+        (Kind::Rule(Value::Paths | Value::SizePaths), Some(path)) => {
+            let path = path.escape_debug();
+            format!("{{ level = \"allow\", reason = \"…\", paths = [\"/{path}\"] }}")
+        }
+        (Kind::Rule(Value::Whole { .. } | Value::Paths), _) => "{ level = \"allow\", reason = \"…\" }".to_string(),
+        _ => return None,
+    };
+    Some(format!("if it is meant, write `{} = {allow}` below `[check]`", rule.code))
+}
+
+/// Tells of exceptions that nothing needed: those with a reason that allow something.
+fn unused(checks: &Checks, used: &BTreeSet<usize>, report: &mut Report) {
+    let idle = |ruling: &&Ruling| {
+        ruling.level == Level::Allow && ruling.reason.is_some() && !used.contains(&ruling.place.span.start)
+    };
+    for ruling in checks.rulings.iter().filter(idle) {
+        let message = format!("`{}` allows something that was not found", ruling.code);
+        let finding = rules::UNUSED_ALLOW.finding(message).at(&ruling.place, "").help("take it out");
+        let found = Found::new(&rules::UNUSED_ALLOW, finding);
+        if let Some(finding) = weigh(found, checks.ruling(&rules::UNUSED_ALLOW, None)) {
+            report.add(finding);
+        }
+    }
+}
