@@ -1,5 +1,6 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
+mod scan;
 mod trust;
 
 use std::num::NonZeroUsize;
@@ -14,6 +15,7 @@ use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
+pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
@@ -102,6 +104,10 @@ pub enum Command {
     Copy(Copy),
     /// Gives an image of a registry more tags, without moving its bytes
     Tag(Tagging),
+    /// Looks for known vulnerabilities in an image, in a database on this machine
+    Scan(Scan),
+    /// Fetches the database that `scan` looks into
+    UpdateDb(UpdateDb),
     /// Shows that an image is signed, or attested, by whom it should be; prints NAME@DIGEST
     Verify(Verify),
     /// Signs an image in a registry: its digest, and every image of an index

@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::prepare::{Made, Prepared, make};
+use super::scan;
 use super::session::Session;
 use crate::error::{Report, Result};
 use crate::trust::{self, Seen, Subject};
@@ -11,9 +12,10 @@ use crate::trust::{self, Seen, Subject};
 pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Made> {
     prepared.report = early(&prepared)?;
     session.terminal.report(&prepared.report);
-    let told = prepared.report.clone();
+    let (told, manifest) = (prepared.report.clone(), prepared.manifest.clone());
     let mut made = make(session, prepared).await?;
-    let report = mem::take(&mut made.report);
+    let mut report = mem::take(&mut made.report);
+    report.join(scan::gate(session, &manifest, &made).await?);
     made.report = late(&made, report)?;
     session.terminal.report(&made.report.without(&told));
     Ok(made)

@@ -6,6 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::meant::{Account, Who};
 use super::read::Meaning;
 use super::rules::{self, CHECK_FILE, Level, Rule, Value};
+use super::vulnerabilities::{self, Vulnerabilities};
 use super::words;
 use super::written::{Ruled, Spot, View, Written};
 use crate::error::{Error, Finding, Place, Result, printable};
@@ -36,6 +37,8 @@ pub struct Checks {
     pub rulings: Vec<Ruling>,
     /// What must hold of files.
     pub files: Vec<FileCheck>,
+    /// Which known vulnerabilities it may not have, if that is asked.
+    pub vulnerabilities: Option<Vulnerabilities>,
 }
 
 /// What one value under a rule says.
@@ -142,7 +145,8 @@ impl Checks {
 /// The rules that the manifest sets. Mistakes go into the report.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Checks {
     let Some((place, rules)) = &written.check else { return Checks::default() };
-    let mut checks = Checks { place: Some(place.clone()), ..Checks::default() };
+    let vulnerabilities = vulnerabilities::read(meaning, written);
+    let mut checks = Checks { place: Some(place.clone()), vulnerabilities, ..Checks::default() };
     for (key, ruled) in rules {
         let Some(rule) = rules::rule(&key.value) else { continue };
         match (rule.key, ruled) {

@@ -1,11 +1,14 @@
-//! Stage 1: what `[check.vulnerabilities]` means: which vulnerabilities an image may not have, and what is let through. Plain values.
+//! Stage 1: what `[check.vulnerabilities]` means: which vulnerabilities an image may not have, and what is let through. Written values in,
+//! checked ones out. Pure.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use jiff::civil::Date;
 
-use crate::error::{Error, Place, Result, printable};
+use super::read::{Meaning, tidy};
+use super::written::{View, Written};
+use crate::error::{Error, Finding, Place, Result, printable};
 
 /// How grave a vulnerability is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +89,43 @@ pub struct Permission {
     pub until: Option<Date>,
     /// Where it stands.
     pub place: Place,
+}
+
+/// What is asked, if the manifest asks it. Mistakes go into the report.
+pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Option<Vulnerabilities> {
+    let (view, allow) = written.vulnerabilities.as_ref()?;
+    let path = |meaning: &Meaning, text: &str| tidy(&meaning.directory.join(text));
+    let database = view.text("database").and_then(|spot| meaning.text(spot)).map(|text| path(meaning, &text));
+    let vex = meaning.list(view, "vex").unwrap_or_default();
+    let vex = vex.into_iter().map(|(text, place)| (path(meaning, &text), place)).collect();
+    Some(Vulnerabilities {
+        severity: view.text("severity").and_then(|spot| spot.value.parse().ok()).unwrap_or(Rating::High),
+        unknown: if view.text("unknown").is_some_and(|spot| spot.value == "warn") {
+            Unknown::Warn
+        } else {
+            Unknown::Deny
+        },
+        database,
+        vex,
+        allow: allow.iter().filter_map(|view| permission(meaning, view)).collect(),
+        place: view.place.clone(),
+    })
+}
+
+/// One permission. What is let through has a reason.
+fn permission(meaning: &mut Meaning, view: &View) -> Option<Permission> {
+    let id = view.text("id").and_then(|spot| meaning.text(spot))?;
+    let package = view.text("package").and_then(|spot| meaning.text(spot));
+    let reason = view.text("reason").and_then(|spot| meaning.text(spot))?;
+    if reason.trim().is_empty() {
+        let finding = Finding::error("reason", format!("`{}` is let through without a reason", printable(&id)));
+        meaning.report.add(finding.at(&view.place, "").help("add `reason = \"…\"`, which is shown with it"));
+    }
+    let until = match view.text("until") {
+        Some(spot) => Some(meaning.parsed(spot, "value", day)?),
+        None => None,
+    };
+    Some(Permission { id, package, reason, until, place: view.place.clone() })
 }
 
 /// A day, `YYYY-MM-DD`.

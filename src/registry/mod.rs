@@ -9,6 +9,7 @@
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
+//! download   files of the web, by URL, without credentials
 //! probe      what a registry can do, for `doctor` and `login`
 //! fuzzing    doors to the readers of a server's words
 //! ```
@@ -18,6 +19,7 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
+mod download;
 mod failure;
 pub(crate) mod fuzzing;
 mod hosts;
@@ -35,6 +37,7 @@ mod upload;
 mod wire;
 
 pub use body::Body;
+pub use download::{Downloaded, Target, Wanted};
 pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
 pub use probe::{Ability, Can, Grant, Ping, Way};

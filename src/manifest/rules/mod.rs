@@ -5,6 +5,7 @@
 
 mod files;
 mod image;
+mod vulnerabilities;
 
 pub use files::{
     CASE, DEVICES, FILE, FORBIDDEN_PATHS, MAX_FILE_SIZE, MAX_WASTED, REQUIRED_PATHS, SECRETS, SETUID, WORLD_WRITABLE,
@@ -13,6 +14,7 @@ pub use image::{
     MAX_BASE_AGE, MAX_LAYER_SIZE, MAX_LAYERS, MAX_SIZE, REQUIRED_LABELS, ROOT_USER, SECRET_VALUES, UNPINNED_BASE,
     UNSIGNED_BASE, UNUSED_ALLOW, USER_NAME,
 };
+pub use vulnerabilities::VULNERABILITIES;
 
 use super::grammar::{Key, Kind, Table};
 use crate::error::{Finding, Kind as Who};
@@ -179,7 +181,7 @@ pub static CHECK_FILE: Table = Table {
 };
 
 /// All groups, in the order of the documentation.
-const GROUPS: [&[&Rule]; 2] = [&image::RULES, &files::RULES];
+const GROUPS: [&[&Rule]; 3] = [&image::RULES, &files::RULES, &vulnerabilities::RULES];
 
 /// How many rules can be set.
 const COUNT_OF_KEYS: usize = {

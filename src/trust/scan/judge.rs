@@ -11,10 +11,11 @@ use super::Scan;
 use super::matches::Vulnerability;
 use super::vex::{Product, Statement, word};
 use crate::error::{Finding, Kind, Place};
+use crate::manifest::rules;
 use crate::manifest::{Permission, Rating, Unknown};
 
 /// The code of findings about vulnerabilities.
-pub const CODE: &str = "vulnerabilities";
+const CODE: &str = rules::VULNERABILITIES.code;
 /// Most vulnerabilities that are findings of their own.
 const MOST_FINDINGS: usize = 150;
 
@@ -136,6 +137,16 @@ fn findings(judged: &Judged, policy: &Policy, used: &BTreeSet<usize>) -> Vec<Fin
         let more = format!("the image has {} more vulnerabilities of that kind", count - MOST_FINDINGS);
         let finding = Finding::error(CODE, more).kind(Kind::Policy);
         all.push(placed(finding.help("`stillframe scan` lists them all")));
+    }
+    for (one, verdict) in judged.scan.vulnerabilities.iter().zip(&judged.verdicts) {
+        let reason = match verdict {
+            Verdict::Allowed(reason, None) => reason.clone(),
+            Verdict::Allowed(reason, Some(until)) => format!("{reason} (until {until})"),
+            Verdict::Cleared(status, why, from) if why.is_empty() => format!("`{from}` says `{status}`"),
+            Verdict::Cleared(status, why, from) => format!("`{from}` says `{status}`: {why}"),
+            Verdict::Deny | Verdict::Tell => continue,
+        };
+        all.push(placed(Finding { allowed: Some(reason), ..Finding::note(CODE, sentence(one)) }));
     }
     for what in judged.scan.unknown() {
         let message = format!("it is not known whether the image has vulnerabilities: {what}");

@@ -15,11 +15,13 @@ mod matches;
 mod osv;
 mod packages;
 mod rating;
+pub mod report;
 mod state;
+pub mod update;
 mod vex;
 
 pub use document::document;
-pub use judge::{CODE, Judged, Policy, Verdict, judge, sentence};
+pub use judge::{Judged, Policy, Verdict, judge, sentence};
 pub use matches::Vulnerability;
 pub use packages::{Asked, Contents, Seen, contents};
 pub use rating::Gravity;

@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::matches::Vulnerability;
 use crate::error::{Error, Result, printable};
-use crate::manifest::values::parse_time;
 use crate::oci::Digest;
 use crate::trust::root;
 use crate::trust::sbom::Purl;
@@ -46,8 +46,8 @@ pub struct Statement {
     pub status: Status,
     /// Why.
     pub why: String,
-    /// When it was said, in seconds since 1970.
-    pub at: i64,
+    /// When it was said; the beginning of time where that does not stand there.
+    pub at: Timestamp,
     /// The file that says so.
     pub from: String,
 }
@@ -112,8 +112,8 @@ pub fn parse(text: &str, from: &str) -> Result<Vec<Statement>> {
     if !document.context.starts_with(CONTEXT) {
         return Err(wrong().hint(format!("its `@context` would begin with `{CONTEXT}`")));
     }
-    let time = |text: &Option<String>| text.as_deref().and_then(parse_time);
-    let whole = time(&document.timestamp).unwrap_or_default();
+    let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let whole = time(&document.timestamp).unwrap_or(Timestamp::MIN);
     let meant = |(at, written): (usize, Written)| {
         let at_time = time(&written.timestamp).unwrap_or(whole);
         statement(written, at_time, from)
@@ -122,7 +122,7 @@ pub fn parse(text: &str, from: &str) -> Result<Vec<Statement>> {
     document.statements.into_iter().enumerate().map(meant).collect()
 }
 
-fn statement(written: Written, at: i64, from: &str) -> Result<Statement, String> {
+fn statement(written: Written, at: Timestamp, from: &str) -> Result<Statement, String> {
     let names = names(&written.vulnerability);
     if names.is_empty() {
         return Err("it names no vulnerability".to_string());
