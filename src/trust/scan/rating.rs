@@ -54,7 +54,11 @@ pub fn gravity(record: &Record, affected: &Affected) -> Gravity {
 
 /// The judgement of the newest vector that can be read.
 fn vectors(scores: &[Score]) -> Option<Gravity> {
-    let read = |score: &Score| Some((Cvss::from_str(score.score.trim()).ok()?, score.score.trim().to_string()));
+    let read = |score: &Score| {
+        let text = score.score.trim();
+        let vector = Cvss::from_str(text).ok()?;
+        whole(&vector, text).then(|| (vector, text.to_string()))
+    };
     let age = |vector: &Cvss| match vector {
         Cvss::CvssV40(_) => 4,
         Cvss::CvssV31(_) => 3,
@@ -70,6 +74,17 @@ fn vectors(scores: &[Score]) -> Option<Gravity> {
         cvss::Severity::Critical => Rating::Critical,
     };
     Some(Gravity { rating: Some(rating), score: Some(vector.score()), vector: Some(text), informational: None })
+}
+
+/// Whether a vector has all metrics of its base group; one without some of them would have too low a score.
+fn whole(vector: &Cvss, text: &str) -> bool {
+    let needed: &[&str] = match vector {
+        Cvss::CvssV40(_) => &["AV", "AC", "AT", "PR", "UI", "VC", "VI", "VA", "SC", "SI", "SA"],
+        Cvss::CvssV20(_) => &["AV", "AC", "Au", "C", "I", "A"],
+        _ => &["AV", "AC", "PR", "UI", "S", "C", "I", "A"],
+    };
+    let has = |name: &&str| text.split('/').any(|part| part.split_once(':').is_some_and(|(metric, _)| metric == *name));
+    needed.iter().all(has)
 }
 
 fn word(value: &Value, key: &str) -> Option<String> {
