@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
-use super::args::{Scan, Unknown as Word};
+use super::args::{Scan, Unknown as Word, With};
 use super::prepare::{Made, aside, make, prepare};
 use super::session::{Session, outside};
 use crate::error::{Error, Kind, Report, Result, Severity};
@@ -36,6 +36,11 @@ struct Subject {
 pub async fn run(session: &Session<'_>, options: &Scan) -> Result<u8> {
     if let (Some(report), Some(place)) = (&options.attach, &options.reference) {
         return attach::run(session, place, report, options.scanner.as_deref(), &options.with).await;
+    }
+    let With { key, format, annotation, receipt } = &options.with;
+    if key.is_some() || format.is_some() || !annotation.is_empty() || receipt.is_some() {
+        return Err(Error::usage("a scan signs nothing, so there is nothing to do with a key")
+            .hint("`--attach REPORT` signs a report; a scan's own is written by `--format json scan`"));
     }
     let asked = asked(session, options.reference.is_some())?;
     let mut policy = policy(asked.as_ref(), &options.vex)?;

@@ -40,6 +40,11 @@ pub fn file(path: &str, content: &str) -> Entry {
     }
 }
 
+/// A program, mode 0755.
+pub fn executable(path: &str, content: Vec<u8>) -> Entry {
+    Entry { mode: 0o755, content, ..file(path, "") }
+}
+
 impl Entry {
     /// The same entry with this mode and owner.
     pub fn owned(self, mode: u32, uid: u64, gid: u64) -> Entry {
