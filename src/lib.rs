@@ -11,6 +11,7 @@
 //! | – | [`error`], [`event`] | what went wrong, what is happening | nothing |
 //! | 0 | [`oci`] | text and JSON → digests, references, documents | nothing |
 //! | 0 | [`versions`] | two versions of packages → which is the newer one | nothing |
+//! | – | [`facts`] | bytes → what the content of a file says | nothing |
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
 //! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
@@ -45,6 +46,7 @@ pub mod cli;
 pub mod ctx;
 pub mod error;
 pub mod event;
+pub mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod image;

@@ -2,15 +2,20 @@
 
 use std::mem;
 
-use super::prepare::{Made, Prepared, make};
+use super::prepare::{Made, Prepared, aside, make};
 use super::scan;
 use super::session::Session;
 use crate::error::{Report, Result};
+use crate::layer::{self, Asked, Contents};
 use crate::trust::{self, Seen, Subject};
 
 /// Judges what is prepared, packs it and judges what was made. Tells what was found and does not end the work.
 pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Made> {
-    prepared.report = early(&prepared)?;
+    prepared.report = match early(&prepared, None) {
+        Ok(report) => report,
+        // It will not go out: all that is wrong with it is told at once, and nothing is packed for that.
+        Err(_) => looked(session, &prepared).await?,
+    };
     session.terminal.report(&prepared.report);
     let (told, manifest) = (prepared.report.clone(), prepared.manifest.clone());
     let mut made = make(session, prepared).await?;
@@ -21,14 +26,32 @@ pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Mad
     Ok(made)
 }
 
-/// Judges what is known before anything is packed; the report with what was found.
-pub fn early(prepared: &Prepared) -> Result<Report> {
+/// Reads all contents without packing them, and judges what is known then.
+pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report> {
+    let (task, plan, placed) = (session.ctx.clone(), prepared.plan.clone(), prepared.placed.clone());
+    let reading = move || Ok((layer::look(&task, &plan, &placed)?, layer::ask(&task, &plan, &placed)?));
+    let read = aside(&session.ctx, reading).await?;
+    early(prepared, Some(&read))
+}
+
+/// Packs what was looked at, and adds what is known about its packages and what its programs were built from.
+pub async fn scanned(session: &Session<'_>, prepared: Prepared, mut report: Report) -> Result<Report> {
+    let manifest = prepared.manifest.clone();
+    let made = make(session, prepared).await?;
+    report.join(scan::gate(session, &manifest, &made).await?);
+    report.pass()
+}
+
+/// Judges what is known before anything is packed.
+fn early(prepared: &Prepared, read: Option<&(Vec<Contents>, Vec<Asked>)>) -> Result<Report> {
     let images = (0..prepared.plan.images.len()).map(|at| Seen {
         plan: &prepared.plan.images[at],
         base: &prepared.bases[at],
         index: &prepared.indexes[at],
         user: &prepared.placed[at].user,
         trees: &prepared.placed[at].trees,
+        contents: read.map(|(contents, _)| &contents[at]),
+        asked: read.map(|(_, asked)| &asked[at]),
         made: None,
     });
     let subject = Subject { plan: &prepared.plan, images: images.collect() };
@@ -43,6 +66,8 @@ fn late(made: &Made, report: Report) -> Result<Report> {
         index: &made.indexes[at],
         user: &made.placed[at].user,
         trees: &made.placed[at].trees,
+        contents: Some(&made.contents[at]),
+        asked: Some(&made.asked[at]),
         made: Some(image),
     });
     trust::check(&Subject { plan: &made.plan, images: images.collect() }, report)

@@ -8,7 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Found, Placed};
+use crate::layer::{self, Asked, Contents, Found, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest};
 use crate::oci::{Platform, Reference};
@@ -60,6 +60,10 @@ pub struct Made {
     pub placed: Arc<Vec<Placed>>,
     /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
     pub modes: Vec<Vec<(String, Vec<u16>)>>,
+    /// What the contents of each image's own files say.
+    pub contents: Vec<Contents>,
+    /// What the manifest's rules ask beyond that.
+    pub asked: Vec<Asked>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -100,7 +104,7 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     let bases = bases(session, &plan).await?;
     let (mut placed, mut indexes) = (Vec::new(), Vec::new());
     for (at, base) in bases.iter().enumerate() {
-        let index = Arc::new(files(session, &plan.images[at], base).await?);
+        let index = Arc::new(files(session, &plan, &plan.images[at], base).await?);
         indexes.push(index.clone());
         let (plan, found, base) = (plan.clone(), found.clone(), base.clone());
         let placing = move || {
@@ -248,9 +252,11 @@ fn at(error: Error, place: &Place) -> Error {
 }
 
 /// The base's files, where they matter.
-async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
+async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
+    let asks_for_files = plan.checks.place.is_some();
     let numeric = |user: &str| user.split(':').all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    if image.items.is_empty() && image.config.user.is_none() && numeric(&base.image.config.user) {
+    let idle = image.items.is_empty() && image.config.user.is_none() && numeric(&base.image.config.user);
+    if idle && !asks_for_files {
         return Ok(FileIndex::empty());
     }
     source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))
@@ -263,9 +269,13 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
     let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
+    let of_image = |layers: &layer::Made| layers.iter().flat_map(|(_, packed)| packed.facts.clone()).collect();
+    let contents = layers.iter().map(of_image).collect();
+    let (task, at, own) = (session.ctx.clone(), plan.clone(), placed.clone());
+    let asked = aside(&session.ctx, move || layer::ask(&task, &at, &own)).await?;
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, modes, report })
+    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, modes, contents, asked, report })
 }

@@ -19,14 +19,21 @@ pub fn config(base: &oci::Image, plan: &ImagePlan, user: &str, layers: &[Layer],
         image.variant = plan.platform.variant.clone();
     }
     image.created = Some(created.to_string());
-    unset(&mut image.config, plan);
-    set(&mut image.config, plan);
+    image.config = edited(base, plan);
     image.config.user = user.to_string();
     image.config.env = env(std::mem::take(&mut image.config.env), &plan.config.env);
     image.rootfs.kind = "layers".into();
     image.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
     history(&mut image.history, layers, created);
     image
+}
+
+/// The base's config with the plan's edits, but for user and environment.
+pub fn edited(base: &oci::Image, plan: &ImagePlan) -> oci::Config {
+    let mut config = base.config.clone();
+    unset(&mut config, plan);
+    set(&mut config, plan);
+    config
 }
 
 fn unset(config: &mut oci::Config, plan: &ImagePlan) {

@@ -73,6 +73,11 @@ impl Document {
     }
 }
 
+/// What of the config an image gets from its base and the plan; its user and environment are put in later.
+pub fn configured(base: &oci::Image, plan: &ImagePlan) -> oci::Config {
+    config::edited(base, plan)
+}
+
 /// Puts all platforms together. Fails only where a registry would refuse the result: a manifest over 4 MiB.
 pub fn assemble(plan: &Plan, parts: Vec<Parts<'_>>) -> Result<Artifact> {
     let images: Vec<Image> = plan.images.iter().zip(parts).map(|(image, parts)| one(plan, image, parts)).collect();

@@ -89,7 +89,7 @@ fn one(ctx: &Ctx, job: &Job, tree: &Tree, label: &str) -> Result<Packed, PackErr
 }
 
 /// Gives the error its place in the manifest.
-fn explain(plan: &Plan, image: usize, failed: PackError) -> Error {
+pub(super) fn explain(plan: &Plan, image: usize, failed: PackError) -> Error {
     let item = failed.item.and_then(|item| plan.images[image].items.get(item as usize));
     let Some(item) = item else { return failed.error };
     let mut message = failed.error.message().to_string();

@@ -2,6 +2,7 @@
 //! Files of the context in, blobs in the store out.
 
 mod accounts;
+mod asked;
 mod compress;
 pub mod elf;
 pub mod gather;
@@ -9,6 +10,7 @@ pub mod gather;
 mod golden;
 mod ignore;
 mod inputs;
+pub mod look;
 pub mod make;
 pub mod pack;
 mod pipe;
@@ -19,9 +21,11 @@ mod tar;
 mod tests;
 pub mod tree;
 
+pub use asked::{Asked, ask};
 pub use elf::check_links;
 pub use gather::{Found, gather};
 pub use inputs::{Input, inputs};
+pub use look::{Contents, look};
 pub use make::{Made, make_all};
 pub use pack::{PackError, Packed, pack};
 pub use place::{Placed, place};

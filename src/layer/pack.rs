@@ -4,12 +4,14 @@
 use std::num::NonZeroUsize;
 
 use super::compress;
+use super::look::Contents;
 use super::pipe::{Feed, Pipe, Stop};
 use super::read;
 use super::tar;
 use super::tree::{Body, Content, Entry, Mode, Tree};
 use crate::error::{Error, Result};
 use crate::event::Cancel;
+use crate::facts::{Facts, Look};
 use crate::oci::media::Compression;
 use crate::oci::{Descriptor, DiffId};
 use crate::store::Store;
@@ -35,6 +37,8 @@ pub struct Packed {
     pub tar_size: u64,
     /// The mode that each entry got, in the order of the tree.
     pub modes: Vec<u16>,
+    /// What the contents say that say something, by their paths.
+    pub facts: Contents,
 }
 
 /// Why a tree was not packed; nothing was published.
@@ -79,9 +83,9 @@ pub fn pack(
 
 /// Packs one tree through a pipeline.
 pub(super) fn run(tree: &Tree, pipe: &Pipe) -> Result<Packed, PackError> {
-    let (poured, modes) = pipe.run(|feed| write(tree, pipe.cancel, feed))?;
+    let (poured, (modes, facts)) = pipe.run(|feed| write(tree, pipe.cancel, feed))?;
     let descriptor = Descriptor::new(pipe.compression.layer(), poured.blob.digest, poured.blob.size);
-    Ok(Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes })
+    Ok(Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes, facts })
 }
 
 /// About how many blocks there can be to compress; more threads than that have nothing to do.
@@ -95,19 +99,23 @@ fn most_blocks(tree: &Tree, compression: Compression) -> usize {
     usize::try_from(total / compress::block_size(compression) as u64).unwrap_or(usize::MAX).saturating_add(1)
 }
 
-/// Writes the whole tar and returns the entries' modes.
-fn write(tree: &Tree, cancel: &Cancel, feed: &mut Feed) -> Result<Vec<u16>, Stop> {
+/// Writes the whole tar and returns the entries' modes and what their contents say.
+fn write(tree: &Tree, cancel: &Cancel, feed: &mut Feed) -> Result<(Vec<u16>, Contents), Stop> {
     let mut chunk = vec![0; CHUNK];
-    let mut modes = Vec::with_capacity(tree.len());
+    let (mut modes, mut contents) = (Vec::with_capacity(tree.len()), Contents::new());
     for (path, entry) in tree {
         cancel.check()?;
-        modes.push(write_entry(path, entry, &mut chunk, feed)?);
+        let (mode, facts) = write_entry(path, entry, &mut chunk, feed)?;
+        modes.push(mode);
+        if !facts.is_empty() {
+            contents.insert(path.clone(), facts);
+        }
     }
     feed.put(&tar::END)?;
-    Ok(modes)
+    Ok((modes, contents))
 }
 
-fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> Result<u16, Stop> {
+fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> Result<(u16, Facts), Stop> {
     let blame = |error: Error| PackError { item: Some(entry.item), error };
     let mut header = Vec::new();
     let mut begin = |mode: u16, size: u64, feed: &mut Feed| -> Result<u16, Stop> {
@@ -116,9 +124,9 @@ fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> 
         Ok(mode)
     };
     match &entry.body {
-        Body::Link(_) => begin(LINK_MODE, 0, feed),
+        Body::Link(_) => Ok((begin(LINK_MODE, 0, feed)?, Facts::default())),
         Body::Directory | Body::Whiteout => match entry.mode {
-            Mode::Fixed(mode) => begin(mode, 0, feed),
+            Mode::Fixed(mode) => Ok((begin(mode, 0, feed)?, Facts::default())),
             Mode::ByContent => {
                 Err(blame(Error::bug(format!("packing the entry `{path}`: its mode is not set"))).into())
             }
@@ -127,19 +135,21 @@ fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> 
             let mode = begin(file_mode(entry.mode, bytes), bytes.len() as u64, feed)?;
             feed.put(bytes)?;
             end(bytes.len() as u64, feed)?;
-            Ok(mode)
+            Ok((mode, Facts::of(bytes)))
         }
         Body::File(Content::Disk(disk)) => {
             let mut source = read::open(disk.path(), disk.seen).map_err(blame)?;
             let mut count = source.fill(chunk).map_err(blame)?;
             let mode = begin(file_mode(entry.mode, chunk.get(..count).unwrap_or_default()), disk.seen.size, feed)?;
+            let mut look = Look::new(disk.seen.size);
             while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {
+                look.piece(bytes);
                 feed.put(bytes)?;
                 count = source.fill(chunk).map_err(blame)?;
             }
             source.finish().map_err(blame)?;
             end(disk.seen.size, feed)?;
-            Ok(mode)
+            Ok((mode, look.end()))
         }
     }
 }
@@ -150,7 +160,7 @@ fn end(size: u64, feed: &mut Feed) -> Result<(), Stop> {
 }
 
 /// A file's mode, given its first bytes.
-fn file_mode(mode: Mode, first: &[u8]) -> u16 {
+pub fn file_mode(mode: Mode, first: &[u8]) -> u16 {
     match mode {
         Mode::Fixed(mode) => mode,
         Mode::ByContent if first.starts_with(b"\x7fELF") || first.starts_with(b"#!") => PROGRAM_MODE,

@@ -1,7 +1,7 @@
 //! Stage 6: where everything goes. Items, listings and the base's file index in; one canonical tree for each layer out.
 //! Conflicts are refused with both places; nothing of the base is hidden unseen. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::{self, Accounts};
 use super::gather::{self, Found};
@@ -345,20 +345,5 @@ impl Place<'_> {
         let body = Body::File(Content::Inline(file.content.into()));
         let entry = Entry { body, mode: Mode::Fixed(mode), uid, gid, capabilities: 0, item: file.item };
         self.put(file.item, &real, entry);
-    }
-}
-
-/// Warns of names that only differ in upper and lower case: a disk that folds case cannot hold both.
-pub(super) fn folded(own: &Own, items: &[Item], report: &mut Report) {
-    let mut seen: HashMap<String, &str> = HashMap::with_capacity(own.len());
-    for (path, (_, entry)) in own {
-        if let Some(other) = seen.insert(path.to_lowercase(), path) {
-            let message = format!("`/{}` and `/{}` differ only in case", printable(other), printable(path));
-            report.add(
-                Finding::warning("case", message)
-                    .at(&items[entry.item as usize].place, "")
-                    .help("a file system that folds case cannot hold both"),
-            );
-        }
     }
 }

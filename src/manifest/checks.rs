@@ -1,5 +1,7 @@
 //! Stage 1: what `[check]` means. Written rules in, checked ones out: levels, limits, globs and what must hold of files. Pure.
 
+use std::collections::BTreeMap;
+
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -8,7 +10,7 @@ use super::read::Meaning;
 use super::rules::{self, CHECK_FILE, Level, Rule, Value};
 use super::vulnerabilities::{self, Vulnerabilities};
 use super::words;
-use super::written::{Ruled, Spot, View, Written};
+use super::written::{Env, Ruled, Spot, View, Written};
 use crate::error::{Error, Finding, Place, Result, printable};
 
 /// Largest compiled pattern of `matches`, in bytes.
@@ -39,6 +41,8 @@ pub struct Checks {
     pub files: Vec<FileCheck>,
     /// Which known vulnerabilities it may not have, if that is asked.
     pub vulnerabilities: Option<Vulnerabilities>,
+    /// Where each variable, label and annotation of the manifest is set, by what it is and its name.
+    pub values: BTreeMap<(&'static str, String), Place>,
 }
 
 /// What one value under a rule says.
@@ -144,9 +148,10 @@ impl Checks {
 
 /// The rules that the manifest sets. Mistakes go into the report.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Checks {
-    let Some((place, rules)) = &written.check else { return Checks::default() };
-    let vulnerabilities = vulnerabilities::read(meaning, written);
-    let mut checks = Checks { place: Some(place.clone()), vulnerabilities, ..Checks::default() };
+    let mut checks = Checks { values: values(written), ..Checks::default() };
+    let Some((place, rules)) = &written.check else { return checks };
+    checks.place = Some(place.clone());
+    checks.vulnerabilities = vulnerabilities::read(meaning, written);
     for (key, ruled) in rules {
         let Some(rule) = rules::rule(&key.value) else { continue };
         match (rule.key, ruled) {
@@ -160,6 +165,16 @@ pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Checks {
         }
     }
     checks
+}
+
+fn values(written: &Written) -> BTreeMap<(&'static str, String), Place> {
+    let of = |kind: &'static str, name: &Spot<String>, place: &Place| ((kind, name.value.clone()), place.clone());
+    let env = written.env.iter().map(|(name, value)| match value {
+        Env::Set(spot) | Env::Prepend(spot) | Env::Append(spot) => of("variable", name, &spot.place),
+    });
+    let labels = written.labels.iter().map(|(name, value)| of("label", name, &value.place));
+    let annotations = written.annotations.iter().map(|(_, name, value)| of("annotation", name, &value.place));
+    env.chain(labels).chain(annotations).collect()
 }
 
 fn ruling(meaning: &mut Meaning, rule: &Rule, value: Value, key: &Spot<String>, ruled: &Ruled) -> Option<Ruling> {

@@ -12,6 +12,8 @@ pub fn schema() -> serde_json::Value {
     if let Some(map) = map {
         map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
         map.insert("title".into(), json!("stillframe image.toml"));
+        let rules = Value::ALL.iter().map(|value| (value.name().to_string(), table(value.table())));
+        map.insert("$defs".into(), rules.collect::<Map<String, serde_json::Value>>().into());
     }
     root
 }
@@ -72,9 +74,9 @@ fn kind(kind: &Kind) -> serde_json::Value {
     }
 }
 
-/// A rule is a lone value, a table or a list of tables.
+/// A rule is a lone value, a table, or, where paths can differ, a list of tables.
 fn rule(value: Value) -> serde_json::Value {
-    let table = table(value.table());
+    let table = json!({ "$ref": format!("#/$defs/{}", value.name()) });
     let lone = match value {
         Value::Whole { bare: true } => json!({ "enum": ["deny", "warn", "allow"] }),
         Value::Whole { bare: false } | Value::Paths => json!({ "enum": ["deny", "warn"] }),
@@ -82,5 +84,10 @@ fn rule(value: Value) -> serde_json::Value {
         Value::Count => json!({ "type": "integer", "minimum": 1, "maximum": MOST }),
         Value::Words => json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 }),
     };
-    json!({ "oneOf": [lone, table, { "type": "array", "items": table, "minItems": 1 }] })
+    match value {
+        Value::Paths | Value::SizePaths => {
+            json!({ "oneOf": [lone, table, { "type": "array", "items": table, "minItems": 1 }] })
+        }
+        _ => json!({ "oneOf": [lone, table] }),
+    }
 }

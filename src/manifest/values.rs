@@ -192,6 +192,11 @@ pub fn parse_time(text: &str) -> Option<i64> {
     (time.subsec_nanosecond() == 0 && (0..=LAST).contains(&seconds)).then_some(seconds)
 }
 
+/// Seconds since 1970 of any RFC 3339 time; fractions are cut off.
+pub fn instant(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}
+
 fn describe(cause: &Error) -> String {
     let mut all = vec![cause.message().to_string()];
     all.extend(cause.causes());

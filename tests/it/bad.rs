@@ -74,11 +74,14 @@ fn each_manifest_of_the_folder_is_tested() {
 }
 
 const PLAIN: &str = "schema = 1\n[image]\nbase = \"scratch\"\n";
+/// The same for a user that is not root, so that nothing is wrong with it.
+const GOOD: &str = "schema = 1\n[image]\nbase = \"scratch\"\nuser = \"1\"\n";
 
 #[test]
 fn byte_order_mark_and_crlf() {
-    let good = format!("\u{feff}{}", PLAIN.replace('\n', "\r\n"));
-    project().file("image.toml", &good).run(["check"]).success();
+    let marked = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    project().file("image.toml", marked(GOOD)).run(["check"]).success();
+    let good = marked(PLAIN);
     let text = format!("{good}entrypiont = [\"/a\"]\r\n\r\n[[file]]\r\nsrc = \"motd.txt\"\r\n");
     answer("byte_order_mark_and_crlf", &project().file("image.toml", text), &[]);
     let text = "\u{feff}shcema = 1\nschema = 1\n[image]\nbase = \"scratch\"\n";
@@ -98,7 +101,7 @@ fn invalid_utf8() {
 
 #[test]
 fn five_megabytes() {
-    let large = |bytes: usize| format!("{PLAIN}# {}\n", "x".repeat(bytes - PLAIN.len() - 3));
+    let large = |bytes: usize| format!("{GOOD}# {}\n", "x".repeat(bytes - GOOD.len() - 3));
     answer("five_megabytes", &project().file("image.toml", large(5 << 20)), &[]);
     project().file("image.toml", large(1 << 20)).run(["check"]).success();
 }
@@ -112,7 +115,7 @@ fn deep_nesting() {
     answer("deep_tables", &deep("{a=", "}"), &[]);
     let header = format!("{PLAIN}[x{}]\n", ".a".repeat(10_000));
     project().file("image.toml", header).run(["check"]).fails(2);
-    let wide = format!("{PLAIN}ports = [{}]\n", (1..9000).map(|port| format!("\"{port}\",")).collect::<String>());
+    let wide = format!("{GOOD}ports = [{}]\n", (1..9000).map(|port| format!("\"{port}\",")).collect::<String>());
     project().file("image.toml", wide).run(["check"]).success();
 }
 
@@ -124,7 +127,7 @@ fn a_line_of_many_bytes() {
 
 #[test]
 fn set_of_an_unknown_variable() {
-    let manifest = format!("schema = 1\n[vars]\nversion = {{ default = \"1\" }}\n{}", &PLAIN["schema = 1\n".len()..]);
+    let manifest = format!("schema = 1\n[vars]\nversion = {{ default = \"1\" }}\n{}", &GOOD["schema = 1\n".len()..]);
     let project = project().file("image.toml", manifest);
     answer("set_of_an_unknown_variable", &project, &["--set", "verison=2"]);
     project.run(["--set", "version=2", "check"]).success();
@@ -174,8 +177,8 @@ fn nothing_in_a_layout() {
 fn no_manifest() {
     answer("no_manifest", &project(), &[]);
     answer("no_manifest_there", &project(), &["-f", "nowhere/image.toml"]);
-    project().file("imagefile.toml", PLAIN).run(["check"]).success();
-    let both = project().file("image.toml", PLAIN).file("imagefile.toml", "bad");
+    project().file("imagefile.toml", GOOD).run(["check"]).success();
+    let both = project().file("image.toml", GOOD).file("imagefile.toml", "bad");
     both.run(["check"]).success();
     both.run(["-f", "imagefile.toml", "check"]).fails(2);
 }

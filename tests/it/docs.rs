@@ -64,7 +64,7 @@ fn every_manifest_of_the_pages_is_right() {
 #[test]
 fn every_command_of_the_pages_runs() {
     let mut tried = 0;
-    let manifest = "schema = 1\n[vars]\nversion = { default = \"0\" }\n[image]\nbase = \"scratch\"\n[[binary]]\nsrc = \"target/server\"\ndest = \"/server\"\n";
+    let manifest = "schema = 1\n[vars]\nversion = { default = \"0\" }\n[image]\nbase = \"scratch\"\nuser = \"65532\"\n[[binary]]\nsrc = \"target/server\"\ndest = \"/server\"\n";
     for page in pages() {
         let project = project(manifest);
         for line in blocks(&page, "sh").iter().flat_map(|block| block.lines()).filter(|line| !line.is_empty()) {
@@ -97,8 +97,10 @@ fn links_of_the_pages_lead_somewhere() {
 fn single(text: &mut String, table: &Table) {
     section(text, &format!("`[{}]`", table.name), table);
     for key in table.keys {
-        if let Kind::Table(inner) = key.kind {
-            single(text, inner);
+        match key.kind {
+            Kind::Table(inner) => single(text, inner),
+            Kind::Tables(inner) => section(text, &format!("`[[{}]]`", inner.name), inner),
+            _ => {}
         }
     }
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::git::git;
 use super::http::How;
 use super::registry::{Registry, on};
-use super::support::Project;
 use super::support::project::{Done, Run};
+use super::support::{Project, rooted};
 
 /// A repository at the release 1.1.0, with a key, and a registry.
 struct World {
@@ -29,7 +29,7 @@ impl World {
              [sign]\nmethod = \"key\"\nkey = \"cosign.key\"\nformat = \"{format}\"\n{more}",
             registry.name()
         );
-        let project = Project::of(&manifest).file("x", "new").file(".gitignore", "cosign.*\nreceipt.json\n");
+        let project = Project::of(&rooted(&manifest)).file("x", "new").file(".gitignore", "cosign.*\nreceipt.json\n");
         let world = World { registry, project };
         world.run(&["keygen"]).success();
         git(&world.project, &["init", "-q"]);
@@ -234,7 +234,7 @@ async fn what_cannot_be_released_is_refused_before_anything_is_sent() {
     git(&world.project, &["commit", "-qam", "two"]);
     let done = world.run(&["release"]).fails(4);
     assert!(done.stderr.contains("this commit is no release: no git tag points at HEAD"), "{}", done.stderr);
-    let unsigned = manifest.split("[sign]").next().unwrap().to_string();
+    let unsigned = rooted(manifest.split("[sign]").next().unwrap());
     world.project.write("image.toml", &unsigned);
     git(&world.project, &["commit", "-qam", "three"]);
     git(&world.project, &["tag", "v1.2.0"]);

@@ -11,7 +11,7 @@ use proptest::{prop_assert_eq, proptest};
 
 use super::git::git;
 use super::support::project::names;
-use super::support::{Base, Project, manifest, scratch};
+use super::support::{Base, Project, manifest, rooted, scratch};
 
 const ITEMS: &str = r#"
 [env]
@@ -241,7 +241,7 @@ fn git_gives_the_time_and_nothing_else() {
 fn git_tags_give_the_version() {
     let text = "schema = 1\n[vars]\nversion = { from = \"git:tag\", strip-prefix = \"v\", default = \"none\" }\n\
         [image]\nbase = \"scratch\"\n[labels]\nversion = \"{{ version }}\"\n";
-    let project = Project::of(text).file(".gitignore", "/out*\n");
+    let project = Project::of(&rooted(text)).file(".gitignore", "/out*\n");
     let version = || project.build().image().config["config"]["Labels"]["version"].as_str().unwrap().to_string();
     assert_eq!(version(), "none");
     fs::remove_dir_all(project.path("out")).unwrap();
@@ -309,9 +309,9 @@ proptest! {
         spelling in proptest::collection::vec(0..3usize, BLOCKS.len()),
         crlf in any::<bool>(),
     ) {
-        let plain = Project::of(&spelt(&[0, 1, 2, 3, 4, 5], &[0; 6], false)).digest();
+        let plain = Project::of(&rooted(&spelt(&[0, 1, 2, 3, 4, 5], &[0; 6], false))).digest();
         let text = spelt(&order, &spelling, crlf);
-        prop_assert_eq!(Project::of(&text).digest(), plain, "{}", text);
+        prop_assert_eq!(Project::of(&rooted(&text)).digest(), plain, "{}", text);
     }
 }
 

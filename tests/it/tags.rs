@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::git::git;
 use super::registry::{Registry, on};
-use super::support::Project;
 use super::support::project::Done;
+use super::support::{Project, rooted};
 
 /// A repository of git whose image goes to `app` of this registry, with these lines under `[tags]`.
 fn project(registry: &Registry, rules: &str) -> Project {
@@ -14,7 +14,7 @@ fn project(registry: &Registry, rules: &str) -> Project {
         "schema = 1\n[image]\nname = \"{}/app\"\nbase = \"scratch\"\n[[file]]\nsrc = \"x\"\ndest = \"/x\"\n{rules}",
         registry.name()
     );
-    let project = Project::of(&manifest).file("x", "x");
+    let project = Project::of(&rooted(&manifest)).file("x", "x");
     git(&project, &["init", "-q"]);
     commit(&project, "first");
     project
@@ -113,10 +113,10 @@ async fn a_dirty_tree_gets_no_tag_of_a_commit_unless_it_is_said() {
     assert!(registry.shelf("app").manifests.is_empty());
     project.run(["push", "--allow-dirty"]).success();
     assert!(registry.shelf("app").tags.contains_key("1.0.0"));
-    let plain = Project::of(&format!(
+    let plain = Project::of(&rooted(&format!(
         "schema = 1\n[image]\nname = \"{}/plain\"\nbase = \"scratch\"\n[[file]]\nsrc = \"x\"\ndest = \"/x\"\n",
         registry.name()
-    ))
+    )))
     .file("x", "x");
     git(&plain, &["init", "-q"]);
     commit(&plain, "one");
@@ -195,7 +195,7 @@ async fn build_metadata_and_a_missing_git_are_refused() {
 #[test]
 fn mistakes_of_tags_are_told_at_once_with_their_places() {
     let rules = "[tags]\nsemver = [\"{{ majr }}\", \"{{ version }}+x\", \"{{ version }}\"]\nsha = 4\nfixed = [\"a b\", \"latest\", \"x\", \"x\"]\nlatest = \"newest\"\nsevmer = []\n";
-    let done = Project::of(&format!("schema = 1\n[image]\nbase = \"scratch\"\n{rules}"))
+    let done = Project::of(&rooted(&format!("schema = 1\n[image]\nbase = \"scratch\"\n{rules}")))
         .run(["--format", "json", "check"])
         .fails(2);
     assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DIR_MODE, Own, folded};
+use super::{DIR_MODE, Own};
 use crate::error::{Finding, Report, printable};
 use crate::layer::tree::{Body, Entry, Mode};
 use crate::manifest::Item;
@@ -18,7 +18,6 @@ pub fn shape(
     report: &mut Report,
 ) -> Own {
     below_files(&own, items, report);
-    folded(&own, items, report);
     parents(&mut own, index);
     hide(&mut own, items, whiteouts, report);
     own

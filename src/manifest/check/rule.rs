@@ -12,7 +12,9 @@ impl Check<'_, '_> {
     pub(super) fn rule(&mut self, key: &'static Key, rule: Value, given: &DeValue<'_>, place: &Place) {
         match (rule, given) {
             (_, DeValue::Table(tree)) => self.ruling(key, rule, tree, place),
-            (_, DeValue::Array(items)) if items.iter().any(|item| item.get_ref().is_table()) => {
+            (Value::Paths | Value::SizePaths, DeValue::Array(items))
+                if items.iter().any(|item| item.get_ref().is_table()) =>
+            {
                 for item in items.iter() {
                     let place = place_of(self.text, item.span());
                     match item.get_ref() {

@@ -84,6 +84,22 @@ pub enum Value {
 pub const MOST: i64 = 36_500;
 
 impl Value {
+    /// One of each table.
+    pub const ALL: [Value; 6] =
+        [Value::Whole { bare: false }, Value::Paths, Value::Size, Value::SizePaths, Value::Count, Value::Words];
+
+    /// The name of its table in the schema.
+    pub fn name(self) -> &'static str {
+        match self {
+            Value::Whole { .. } => "rule",
+            Value::Paths => "rule-paths",
+            Value::Size => "rule-size",
+            Value::SizePaths => "rule-size-paths",
+            Value::Count => "rule-count",
+            Value::Words => "rule-list",
+        }
+    }
+
     /// The keys of the table that stands in the place of a lone level.
     pub fn table(self) -> &'static Table {
         match self {
@@ -101,10 +117,10 @@ impl Value {
         match self {
             Value::Whole { bare: true } => "\"deny\", \"warn\", \"allow\" or a table with `level` and `reason`",
             Value::Whole { bare: false } => "\"deny\", \"warn\" or a table with `level` and `reason`",
-            Value::Paths => "\"deny\", \"warn\" or a table, or a list of tables, with `level`, `reason` and `paths`",
+            Value::Paths => "\"deny\", \"warn\", a table or a list of tables, with `level`, `reason` and `paths`",
             Value::Size => "a size as in \"60MiB\", or a table with `limit`, `level` and `reason`",
             Value::SizePaths => {
-                "a size as in \"60MiB\", or a table, or a list of tables, with `limit`, `level`, `reason` and `paths`"
+                "a size as in \"60MiB\", a table or a list of tables, with `limit`, `level`, `reason` and `paths`"
             }
             Value::Count => "a whole number, or a table with `limit`, `level` and `reason`",
             Value::Words => "a list of strings, or a table with `list`, `level` and `reason`",

@@ -4,13 +4,22 @@
 //! The rules are the table of [`crate::manifest::rules`]. A judge is a function from what is known to what it [`Found`]; how grave that
 //! is, is the manifest's to say, and is put there in one place, [`check`].
 
+mod base;
+mod modes;
+mod paths;
+mod secrets;
+mod sizes;
 mod user;
+mod view;
 
 use std::collections::BTreeSet;
+
+use self::view::View;
 
 use crate::error::{Finding, Report, Result, Severity};
 use crate::image::Image;
 use crate::layer::tree::Tree;
+use crate::layer::{Asked, Contents};
 use crate::manifest::grammar::Kind;
 use crate::manifest::rules::{self, Level, Rule, Value};
 use crate::manifest::{Checks, Ruling};
@@ -38,6 +47,10 @@ pub struct Seen<'a> {
     pub user: &'a str,
     /// The entries of the own layers, in the order of the plan's layers.
     pub trees: &'a [Tree],
+    /// What the contents of its own files say; `None` before they were read.
+    pub contents: Option<&'a Contents>,
+    /// What the manifest's rules ask beyond that; `None` before it was read.
+    pub asked: Option<&'a Asked>,
     /// What was made; `None` before that.
     pub made: Option<&'a Image>,
 }
@@ -50,6 +63,8 @@ pub(super) struct Found {
     finding: Finding,
     /// What is done about it, and why, where that is not the rule's to say.
     own: Option<(Level, Option<String>)>,
+    /// How it is told where the rule could not be judged.
+    untold: Option<Severity>,
     /// Whether it came from others (a base, a package): then it is denied only where the manifest says so.
     foreign: bool,
 }
@@ -57,22 +72,53 @@ pub(super) struct Found {
 impl Found {
     /// Something found of the whole image.
     fn new(rule: &'static Rule, finding: Finding) -> Found {
-        Found { rule, path: None, finding, own: None, foreign: false }
+        Found { rule, path: None, finding, own: None, untold: None, foreign: false }
+    }
+
+    /// Something found at a path of the image.
+    fn at(rule: &'static Rule, path: &str, finding: Finding) -> Found {
+        Found { path: Some(path.to_string()), ..Found::new(rule, finding) }
+    }
+
+    /// A rule that could not be judged, told so.
+    fn untold(rule: &'static Rule, severity: Severity, finding: Finding) -> Found {
+        Found { untold: Some(severity), ..Found::new(rule, finding) }
+    }
+
+    /// The same, with what the manifest says in this place.
+    fn said(self, ruling: &Ruling) -> Found {
+        Found { own: Some((ruling.level, ruling.reason.clone())), ..self }
     }
 }
 
 /// A judge: what it finds in one image.
-type Judge = fn(&Subject<'_>, &Seen<'_>) -> Vec<Found>;
+type Judge = fn(&Subject<'_>, &View<'_>) -> Vec<Found>;
 
 /// All judges, in the order of their findings.
-const JUDGES: [Judge; 1] = [user::judge];
+const JUDGES: [Judge; 14] = [
+    user::judge,
+    base::judge,
+    base::labels,
+    secrets::values,
+    secrets::files,
+    modes::bits,
+    modes::devices,
+    modes::names,
+    sizes::stored,
+    sizes::files,
+    sizes::wasted,
+    paths::forbidden,
+    paths::required,
+    paths::files,
+];
 
 /// Judges all images and adds what was found; the report, if nothing in it ends the work.
 pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
     let checks = &subject.plan.checks;
     let mut used = BTreeSet::new();
     for image in &subject.images {
-        for found in JUDGES.iter().flat_map(|judge| judge(subject, image)) {
+        let view = View::new(image);
+        for found in JUDGES.iter().flat_map(|judge| judge(subject, &view)) {
             let ruling = checks.ruling(found.rule, found.path.as_deref());
             used.extend(ruling.map(|ruling| ruling.place.span.start));
             if let Some(finding) = weigh(found, ruling) {
@@ -88,10 +134,13 @@ pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
 
 /// The finding as grave as the manifest has it; `None` where it is allowed and nobody said why.
 fn weigh(found: Found, ruling: Option<&Ruling>) -> Option<Finding> {
-    let Found { rule, path, mut finding, own, foreign } = found;
+    let Found { rule, path, mut finding, own, untold, foreign } = found;
     let default = if foreign { rule.default.max(Level::Warn) } else { rule.default };
     let said = ruling.map(|ruling| (ruling.level, ruling.reason.clone()));
     let (level, reason) = own.or(said).unwrap_or((default, None));
+    if let Some(severity) = untold.filter(|_| level != Level::Allow) {
+        return Some(Finding { severity, ..finding });
+    }
     finding.severity = match level {
         Level::Deny => Severity::Error,
         Level::Warn => Severity::Warning,

@@ -1,6 +1,7 @@
 //! Stage 8: the rules on the user of an image. Pure.
 
-use super::{Found, Seen, Subject};
+use super::view::View;
+use super::{Found, Subject};
 use crate::error::printable;
 use crate::manifest::rules::{ROOT_USER, USER_NAME};
 
@@ -8,7 +9,8 @@ use crate::manifest::rules::{ROOT_USER, USER_NAME};
 const ROOT: [&str; 2] = ["root", "0"];
 
 /// Whether the image runs as root, and whether its user is a number.
-pub(super) fn judge(_: &Subject<'_>, image: &Seen<'_>) -> Vec<Found> {
+pub(super) fn judge(_: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
+    let image = &view.image;
     let user = image.user.split(':').next().unwrap_or_default();
     let place = image.plan.config.user.as_ref().map_or(&image.plan.base.1, |(_, place)| place);
     let numeric = user.bytes().all(|byte| byte.is_ascii_digit());

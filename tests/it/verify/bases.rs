@@ -1,7 +1,7 @@
 //! `[base.verify]`: a base that is not signed as it is asked for is refused.
 
 use crate::registry::{Registry, on};
-use crate::support::{Base, Project, dir, file};
+use crate::support::{Base, Project, dir, file, rooted};
 
 use super::fixture::{Signer, attach};
 
@@ -34,7 +34,7 @@ impl World {
 
     fn on(&self, base: &str, lines: &str) {
         let manifest = format!("schema = 1\n[image]\nbase = \"{base}\"\n[base.verify]\n{lines}\n");
-        self.project.write("image.toml", manifest);
+        self.project.write("image.toml", rooted(&manifest));
     }
 
     #[track_caller]

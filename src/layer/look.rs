@@ -1,0 +1,123 @@
+//! Stage 6: what the contents of an image say, without packing it. Placed trees in, facts by path out. Reads every file once, each
+//! exactly as it was listed, on all threads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::scope;
+
+use super::make::explain;
+use super::pack::PackError;
+use super::place::Placed;
+use super::read;
+use super::tree::{Body, Content, Disk, Entry};
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::facts::{Facts, Look};
+use crate::plan::Plan;
+
+/// How many bytes of a file are read at once.
+const CHUNK: usize = 256 << 10;
+/// How many files a thread takes at once.
+const HANDFUL: usize = 32;
+
+/// What the contents of an image's own files say, by their paths; those that say nothing are missing.
+pub type Contents = BTreeMap<String, Facts>;
+
+/// One file to look at, and the image in the plan that it is first in.
+struct Job<'a> {
+    image: usize,
+    path: &'a str,
+    entry: &'a Entry,
+}
+
+/// What the contents of all images say, in the order of the plan. What several images share is read once.
+pub fn look(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Contents>> {
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    let mut shared: Vec<(usize, &str)> = Vec::new();
+    for (image, own) in placed.iter().enumerate() {
+        for (path, entry) in own.trees.iter().flatten() {
+            let Body::File(content) = &entry.body else { continue };
+            let same =
+                |first: &Placed| first.trees.iter().any(|tree| tree.get(path).is_some_and(|it| it.body == entry.body));
+            match placed.first() {
+                _ if content.size() == 0 => {}
+                Some(first) if image > 0 && same(first) => shared.push((image, path)),
+                _ => jobs.push(Job { image, path, entry }),
+            }
+        }
+    }
+    let facts = all(ctx, &jobs).map_err(|(image, error)| explain(plan, image, error))?;
+    let mut contents: Vec<Contents> = placed.iter().map(|_| Contents::new()).collect();
+    for (at, facts) in facts {
+        let job = &jobs[at];
+        contents[job.image].insert(job.path.to_string(), facts);
+    }
+    for (image, path) in shared {
+        if let Some(facts) = contents[0].get(path).cloned() {
+            contents[image].insert(path.to_string(), facts);
+        }
+    }
+    Ok(contents)
+}
+
+/// What those contents say that say something, with their places among the jobs; else the first failure in the order of the jobs.
+fn all(ctx: &Ctx, jobs: &[Job<'_>]) -> Result<Vec<(usize, Facts)>, (usize, PackError)> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+    let done: Mutex<Vec<(usize, Result<Facts>)>> = Mutex::default();
+    let work = || {
+        let (mut chunk, mut own) = (vec![0; CHUNK], Vec::new());
+        'files: loop {
+            let first = next.fetch_add(HANDFUL, Ordering::Relaxed);
+            for (at, job) in jobs.iter().enumerate().skip(first).take(HANDFUL) {
+                if at > failed.load(Ordering::Relaxed) {
+                    break 'files;
+                }
+                let facts = ctx.cancel.check().and_then(|()| one(job, &mut chunk));
+                if facts.is_err() {
+                    failed.fetch_min(at, Ordering::Relaxed);
+                }
+                if facts.as_ref().map_or(true, |facts| !facts.is_empty()) {
+                    own.push((at, facts));
+                }
+            }
+            if first >= jobs.len() {
+                break;
+            }
+        }
+        done.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
+    };
+    let threads = ctx.jobs.get().min(jobs.len() / HANDFUL + 1);
+    scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    let facts = done.into_iter().map(|(at, facts)| match facts {
+        Ok(facts) => Ok((at, facts)),
+        Err(error) => Err((jobs[at].image, PackError { item: Some(jobs[at].entry.item), error })),
+    });
+    facts.collect()
+}
+
+fn one(job: &Job<'_>, chunk: &mut [u8]) -> Result<Facts> {
+    match &job.entry.body {
+        Body::File(Content::Inline(bytes)) => Ok(Facts::of(bytes)),
+        Body::File(Content::Disk(disk)) => disk_facts(disk, chunk),
+        Body::Directory | Body::Link(_) | Body::Whiteout => {
+            Err(Error::bug(format!("looking at the entry `{}`: it has no content", job.path)))
+        }
+    }
+}
+
+fn disk_facts(disk: &Disk, chunk: &mut [u8]) -> Result<Facts> {
+    let (mut source, mut look) = (read::open(disk.path(), disk.seen)?, Look::new(disk.seen.size));
+    loop {
+        let count = source.fill(chunk)?;
+        let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+        look.piece(bytes);
+    }
+    source.finish()?;
+    Ok(look.end())
+}
