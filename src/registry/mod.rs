@@ -19,7 +19,7 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
-mod download;
+mod conditional;
 mod failure;
 pub(crate) mod fuzzing;
 mod hosts;
@@ -37,7 +37,7 @@ mod upload;
 mod wire;
 
 pub use body::Body;
-pub use download::{Downloaded, Target, Wanted};
+pub use conditional::{Downloaded, Target, Wanted};
 pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
 pub use probe::{Ability, Can, Grant, Ping, Way};
