@@ -9,7 +9,7 @@
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
-//! download   files of the web, by URL, without credentials
+//! download   a file from anywhere on the web, by the same rules
 //! probe      what a registry can do, for `doctor` and `login`
 //! fuzzing    doors to the readers of a server's words
 //! ```
@@ -19,7 +19,7 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
-mod conditional;
+mod download;
 mod failure;
 pub(crate) mod fuzzing;
 mod hosts;
@@ -37,7 +37,7 @@ mod upload;
 mod wire;
 
 pub use body::Body;
-pub use conditional::{Downloaded, Target, Wanted};
+pub use download::Newer;
 pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
 pub use probe::{Ability, Can, Grant, Ping, Way};

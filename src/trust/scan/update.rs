@@ -16,7 +16,7 @@ use super::state::{self, State};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, printable};
 use crate::oci::Digest;
-use crate::registry::{Downloaded, Target, Wanted};
+use crate::registry::Newer;
 use crate::store;
 
 /// The worlds that are fetched where none is named: those whose packages can be in an image.
@@ -43,26 +43,6 @@ pub struct Updated {
     pub records: Option<u64>,
 }
 
-/// A temporary that can begin again.
-struct Draft<'a>(&'a mut NamedTempFile);
-
-impl Write for Draft<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Target for Draft<'_> {
-    fn restart(&mut self) -> io::Result<()> {
-        self.0.as_file().set_len(0)?;
-        self.0.rewind()
-    }
-}
-
 /// Fetches the archive of one world; `expected` is the digest that it must have.
 pub async fn update(ctx: &Ctx, ecosystem: &str, url: &str, to: &Path, expected: Option<Digest>) -> Result<Updated> {
     let context = |error: Error| error.context(format!("updating the vulnerabilities of `{}`", printable(ecosystem)));
@@ -78,14 +58,14 @@ pub async fn update(ctx: &Ctx, ecosystem: &str, url: &str, to: &Path, expected: 
     let before = before(&path, &url);
     let mut file = tempfile::Builder::new().prefix(".update-").tempfile_in(to).map_err(failed)?;
     let known = before.as_ref().and_then(|state| state.etag.as_deref());
-    let wanted = Wanted { url: &url, known, limit: MOST_ARCHIVE, checked: expected.is_some() };
-    let etag = match (ctx.registries.download(&wanted, &mut Draft(&mut file)).await.map_err(context)?, before) {
-        (Downloaded::Same, Some(state)) => {
+    let newer = ctx.registries.newer(&url, known, MOST_ARCHIVE, &mut file).await.map_err(context)?;
+    let etag = match (newer, before) {
+        (Newer::Same, Some(state)) => {
             refuse(expected, &state.digest).map_err(context)?;
             return Ok(Updated { ecosystem: ecosystem.to_string(), path, state, changed: false, records: None });
         }
-        (Downloaded::Same, None) => return Err(Error::bug("nothing was known, and it was unchanged")),
-        (Downloaded::New(etag), _) => etag,
+        (Newer::Same, None) => return Err(Error::bug("nothing was known, and it was unchanged")),
+        (Newer::Came(etag), _) => etag,
     };
     let (task, ecosystem) = (ctx.clone(), ecosystem.to_string());
     let done = tokio::task::spawn_blocking(move || {

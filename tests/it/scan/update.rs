@@ -106,7 +106,7 @@ async fn a_download_that_breaks_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_begins_again_where_the_file_is_another_one() {
+async fn a_download_is_given_up_where_the_file_is_another_one() {
     let registry = Registry::start().await;
     let whole = zipped(&worlds()[2].1);
     let other = zipped(&[worlds()[2].1.clone(), vec![record("GO-9", "Go", "other", None, json!({}))]].concat());
@@ -114,7 +114,11 @@ async fn a_download_begins_again_where_the_file_is_another_one() {
     registry.fault(on("GET", "/dump/Go").times(1).reply(first.how(How::Cut(100))));
     registry.fault(on("GET", "/dump/Go").reply(Response::new(200).header("ETag", "\"two\"").body(other.clone())));
     let project = Project::new();
-    let done = update(&project, &registry, &["--ecosystem", "Go", "--db", "kept"]).success();
+    let go = ["--ecosystem", "Go", "--db", "kept"];
+    let done = update(&project, &registry, &go).fails(3);
+    assert!(done.stderr.contains("it changed while it was fetched"), "{}", done.stderr);
+    assert_eq!(names(&project.path("kept")), [""; 0]);
+    let done = update(&project, &registry, &go).success();
     assert_eq!(done.stdout, format!("Go@{} (2 records)\n", Digest::of(&other)));
 }
 
