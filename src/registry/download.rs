@@ -78,7 +78,9 @@ impl Client {
 
     /// Where a URL leads.
     fn place(&self, text: &str) -> Result<(Home, Leg)> {
-        let wrong = |why: &str| Error::usage(format!("`{}` cannot be fetched: {why}", shown(text)));
+        // What stands before an `@` may be a password.
+        let safe = text.rsplit('@').next().unwrap_or_default();
+        let wrong = |why: &str| Error::usage(format!("`{}` cannot be fetched: {why}", shown(safe)));
         let url = Url::parse(text).map_err(|cause| wrong("it is no URL").because(cause))?;
         let origin = Origin::of(&url).ok_or_else(|| wrong("it is neither http nor https"))?;
         if !url.username().is_empty() || url.password().is_some() {
