@@ -32,6 +32,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "trust/root.rs",
             // A database of vulnerabilities is read where the user keeps it, and written by `update-db`.
             "trust/scan/database.rs",
+            "trust/scan/state.rs",
             "trust/scan/update.rs",
         ],
     ),
@@ -46,6 +47,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "registry/",
             "trust/root.rs",
             "trust/scan/database.rs",
+            "trust/scan/state.rs",
             "trust/scan/update.rs",
         ],
     ),

@@ -1,6 +1,7 @@
 //! Known vulnerabilities: what `scan` finds in images wherever they are, what keeps an image from going out, and how a database is
 //! fetched. All records are written here.
 
+mod attach;
 mod database;
 mod gate;
 mod images;
