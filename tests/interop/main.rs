@@ -31,6 +31,7 @@ mod project;
 mod registry;
 mod release;
 mod sbom;
+mod scan;
 mod servers;
 mod sigstore;
 mod size;
