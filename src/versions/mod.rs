@@ -5,6 +5,7 @@
 
 mod apk;
 mod dpkg;
+pub(crate) mod fuzzing;
 mod semantic;
 
 use std::cmp::Ordering;

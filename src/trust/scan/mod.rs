@@ -10,6 +10,7 @@
 mod affected;
 mod database;
 mod document;
+pub(crate) mod fuzzing;
 mod judge;
 mod matches;
 mod osv;
