@@ -14,12 +14,14 @@ use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, 
 use crate::plan::Plan;
 use crate::registry;
 use crate::source;
+use crate::trust::scan;
+use crate::versions;
 
 /// A reader that takes bytes from anywhere.
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 13] = [
+pub const DOORS: [(&str, Door); 17] = [
     ("address", registry::fuzzing::address),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
@@ -31,9 +33,12 @@ pub const DOORS: [(&str, Door); 13] = [
     ("index", index),
     ("link", registry::fuzzing::link),
     ("manifest", manifest),
+    ("openvex", scan::fuzzing::openvex),
     ("program", programs::fuzzing::program),
     ("reference", reference),
     ("tar", source::fuzzing::tar),
+    ("versions", versions::fuzzing::versions),
+    ("vulnerability", scan::fuzzing::record),
 ];
 
 /// Goes through the door of this name.

@@ -10,6 +10,7 @@
 //! |---|---|---|---|
 //! | – | [`error`], [`event`] | what went wrong, what is happening | nothing |
 //! | 0 | [`oci`] | text and JSON → digests, references, documents | nothing |
+//! | 0 | [`versions`] | two versions of packages → which is the newer one | nothing |
 //! | – | [`facts`] | bytes → what the content of a file says, and what a program is to its loader | nothing |
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
 //! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
@@ -58,3 +59,4 @@ pub mod ship;
 pub mod source;
 pub mod store;
 pub mod trust;
+pub mod versions;

@@ -1,6 +1,7 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
 mod check;
+mod scan;
 mod trust;
 
 use std::num::NonZeroUsize;
@@ -16,6 +17,7 @@ use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
 pub use check::Check;
+pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
@@ -106,6 +108,10 @@ pub enum Command {
     Copy(Copy),
     /// Gives an image of a registry more tags, without moving its bytes
     Tag(Tagging),
+    /// Looks for known vulnerabilities in an image, in a database on this machine
+    Scan(Scan),
+    /// Fetches the database that `scan` looks into
+    UpdateDb(UpdateDb),
     /// Shows that an image is signed, or attested, by whom it should be; prints NAME@DIGEST
     Verify(Verify),
     /// Signs an image in a registry: its digest, and every image of an index

@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::prepare::{Made, Prepared, aside, make};
+use super::scan;
 use super::session::Session;
 use crate::error::{Report, Result};
 use crate::layer::{self, Asked, Contents};
@@ -16,9 +17,10 @@ pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Mad
         Err(_) => looked(session, &prepared).await?,
     };
     session.terminal.report(&prepared.report);
-    let told = prepared.report.clone();
+    let (told, manifest) = (prepared.report.clone(), prepared.manifest.clone());
     let mut made = make(session, prepared).await?;
-    let report = mem::take(&mut made.report);
+    let mut report = mem::take(&mut made.report);
+    report.join(scan::gate(session, &manifest, &made).await?);
     made.report = late(&made, report)?;
     session.terminal.report(&made.report.without(&told));
     Ok(made)
@@ -30,6 +32,14 @@ pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report
     let reading = move || Ok((layer::look(&task, &plan, &placed)?, layer::ask(&task, &plan, &placed)?));
     let read = aside(&session.ctx, reading).await?;
     early(prepared, Some(&read))
+}
+
+/// Packs what was looked at, and adds what is known about its packages and what its programs were built from.
+pub async fn scanned(session: &Session<'_>, prepared: Prepared, mut report: Report) -> Result<Report> {
+    let manifest = prepared.manifest.clone();
+    let made = make(session, prepared).await?;
+    report.join(scan::gate(session, &manifest, &made).await?);
+    report.pass()
 }
 
 /// Judges what is known before anything is packed.

@@ -17,6 +17,7 @@ mod prompt;
 mod release;
 pub(crate) mod render;
 mod reproduce;
+mod scan;
 mod schema;
 mod session;
 mod sign;
@@ -25,6 +26,7 @@ mod signer;
 mod tag;
 mod targets;
 mod terminal;
+mod update_db;
 mod verify;
 
 use std::ffi::OsString;
@@ -99,6 +101,8 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Sign(options) => sign::run(session, options).await,
         Command::Attest(options) => sign::attest(session, options).await,
         Command::Keygen(options) => sign::keygen(session, options).await,
+        Command::Scan(options) => scan::run(session, options).await,
+        Command::UpdateDb(options) => update_db::run(session, options).await,
         Command::Verify(options) => verify::run(session, options).await,
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,

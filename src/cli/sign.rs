@@ -56,18 +56,29 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
 pub async fn attest(session: &Session<'_>, options: &Attest) -> Result<u8> {
     let kind = predicate_type(&options.kind)?;
     let predicate = sign::document(&options.predicate)?;
-    let signatory = signatory(session, &options.with).await?;
-    let images = images(session, in_registry(&options.reference)?, false).await?;
-    let annotations = options.with.annotations();
+    attest_predicate(session, &options.reference, &kind, &predicate, &options.with).await
+}
+
+/// Attests what was read already.
+pub async fn attest_predicate(
+    session: &Session<'_>,
+    place: &Place,
+    kind: &str,
+    predicate: &Value,
+    with: &With,
+) -> Result<u8> {
+    let signatory = signatory(session, with).await?;
+    let images = images(session, in_registry(place)?, false).await?;
+    let annotations = with.annotations();
     let mut signed = Vec::new();
     let mut lines = String::new();
     for image in &images {
         let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
-        let done = sign::attest(&session.ctx, &signatory, object, &kind, &predicate).await;
+        let done = sign::attest(&session.ctx, &signatory, object, kind, predicate).await;
         signed.extend(told(session, image, done.map_err(|error| image.lacks(error, "attested"))?));
         lines += &format!("{}@{}\n", image.repository, image.descriptor.digest);
     }
-    finish(session, &options.with, &signed, &lines)
+    finish(session, with, &signed, &lines)
 }
 
 /// Makes a key pair.

@@ -8,6 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::meant::{Account, Who};
 use super::read::Meaning;
 use super::rules::{self, CHECK_FILE, Level, Rule, Value};
+use super::vulnerabilities::{self, Vulnerabilities};
 use super::words;
 use super::written::{Env, Ruled, Spot, View, Written};
 use crate::error::{Error, Finding, Place, Result, printable};
@@ -38,6 +39,8 @@ pub struct Checks {
     pub rulings: Vec<Ruling>,
     /// What must hold of files.
     pub files: Vec<FileCheck>,
+    /// Which known vulnerabilities it may not have, if that is asked.
+    pub vulnerabilities: Option<Vulnerabilities>,
     /// Where each variable, label and annotation of the manifest is set, by what it is and its name.
     pub values: BTreeMap<(&'static str, String), Place>,
 }
@@ -148,6 +151,7 @@ pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Checks {
     let mut checks = Checks { values: values(written), ..Checks::default() };
     let Some((place, rules)) = &written.check else { return checks };
     checks.place = Some(place.clone());
+    checks.vulnerabilities = vulnerabilities::read(meaning, written);
     for (key, ruled) in rules {
         let Some(rule) = rules::rule(&key.value) else { continue };
         match (rule.key, ruled) {

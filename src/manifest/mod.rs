@@ -20,6 +20,7 @@ mod sign;
 mod tags;
 pub mod values;
 mod vouch;
+mod vulnerabilities;
 pub mod words;
 mod written;
 
@@ -34,3 +35,4 @@ pub use meant::{
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};
+pub use vulnerabilities::{Permission, Rating, Unknown, Vulnerabilities, day};

@@ -33,6 +33,8 @@ pub struct Written {
     pub tags: Option<View>,
     /// `[check]`: its header, and what stands under each rule, in the order of the file.
     pub check: Option<(Place, Vec<(Spot<String>, Ruled)>)>,
+    /// `[check.vulnerabilities]`, and each `[[check.vulnerabilities.allow]]`.
+    pub vulnerabilities: Option<(View, Vec<View>)>,
     /// `[env]`.
     pub env: Vec<(Spot<String>, Env)>,
     /// `[labels]`.
@@ -199,6 +201,12 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
         check: root
             .get("check")
             .and_then(|value| Some((place_of(text, value.span()), rules(text, value.get_ref().as_table()?)))),
+        vulnerabilities: table("check").and_then(|check| {
+            let value = check.get("vulnerabilities")?;
+            let allow = value.get_ref().as_table()?.get("allow").and_then(|allow| allow.get_ref().as_array());
+            let allow = allow.into_iter().flat_map(|items| items.iter());
+            Some((shown(value)?, allow.filter_map(shown).collect()))
+        }),
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),

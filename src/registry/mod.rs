@@ -9,6 +9,7 @@
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
+//! download   a file from anywhere on the web, by the same rules
 //! probe      what a registry can do, for `doctor` and `login`
 //! service    services beside registries       program      programs that are asked for something
 //! fuzzing    doors to the readers of a server's words
@@ -19,6 +20,7 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
+mod download;
 mod failure;
 pub(crate) mod fuzzing;
 mod hosts;
@@ -38,6 +40,7 @@ mod upload;
 mod wire;
 
 pub use body::Body;
+pub use download::Newer;
 pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
 pub use probe::{Ability, Can, Grant, Ping, Way};

@@ -1,16 +1,22 @@
 //! Stage 5: what stands in one layer, for those who need more than its listing: bills of materials, and comparing. A layer in, its entries
 //! with their bytes out. May ask where the base is and use the store.
 
-use std::io;
+use std::io::{self, Read};
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::event::Cancel;
 use crate::oci::Descriptor;
 use crate::source::Base;
 use crate::source::blob::{blocking, fetch};
 use crate::source::files::{failed, layer_name, open};
 use crate::source::tar::{Entries, Entry, entries};
 use crate::source::unpack::{Stop, Unpacked, unpack};
+
+/// The entries of a tar that is no layer, plain or packed by gzip or zstd. It is bounded as a layer is.
+pub fn tarball(file: impl Read + 'static, cancel: &Cancel) -> io::Result<Layer> {
+    unpack(file, Stop { cancel: cancel.clone(), ..Stop::default() }).map(|(unpacked, _)| entries(unpacked))
+}
 
 /// The entries of a layer, one after the other; as a reader, the bytes of the one that came last.
 pub type Layer = Entries<Unpacked>;

@@ -16,6 +16,7 @@ mod memo;
 mod turn;
 
 pub use draft::{Draft, Hashed};
+pub use files::digest;
 pub use turn::Turn;
 
 use std::collections::BTreeSet;

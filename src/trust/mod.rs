@@ -12,6 +12,7 @@ pub mod release;
 pub mod root;
 pub mod rules;
 pub mod sbom;
+pub mod scan;
 pub mod sign;
 pub mod statement;
 pub mod verify;

@@ -55,7 +55,7 @@ fn packages(spdx: &Value, kind: &str) -> BTreeSet<(String, String)> {
 }
 
 /// A Rust program with one crate of the registry, and a Go program with one vendored module.
-fn programs(project: &Project) {
+pub fn programs(project: &Project) {
     let crates = project.out("rust");
     fs::create_dir_all(crates.join("src")).unwrap();
     fs::write(

@@ -51,6 +51,16 @@ pub struct With {
     pub receipt: Option<PathBuf>,
 }
 
+impl With {
+    /// Whether anything was said about signing.
+    pub fn asks(&self) -> bool {
+        let texts = [&self.key, &self.identity_token].iter().any(|text| text.is_some());
+        let files = [&self.signing_config, &self.trusted_root, &self.receipt].iter().any(|file| file.is_some());
+        let rest = self.keyless || self.log || self.yes || self.format.is_some() || !self.annotation.is_empty();
+        texts || files || rest
+    }
+}
+
 /// A length of time, as in `90s`, `5m` or `1h 30m`.
 fn patience(text: &str) -> Result<Duration, String> {
     let length: SignedDuration =

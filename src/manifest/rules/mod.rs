@@ -6,6 +6,7 @@
 mod files;
 mod image;
 mod programs;
+mod vulnerabilities;
 
 pub use files::{
     CASE, DEVICES, FILE, FORBIDDEN_PATHS, MAX_FILE_SIZE, MAX_WASTED, REQUIRED_PATHS, SECRETS, SETUID, WORLD_WRITABLE,
@@ -17,6 +18,7 @@ pub use image::{
 pub use programs::{
     ENTRYPOINT, LIBRARY_VERSION, LINK, MISSING_INTERPRETER, MISSING_LIBRARY, MISSING_LOADER, ODD_PROGRAM, WRONG_MACHINE,
 };
+pub use vulnerabilities::VULNERABILITIES;
 
 use super::grammar::{Key, Kind, Table};
 use crate::error::{Finding, Kind as Who};
@@ -199,7 +201,7 @@ pub static CHECK_FILE: Table = Table {
 };
 
 /// All groups, in the order of the documentation.
-const GROUPS: [&[&Rule]; 3] = [&image::RULES, &files::RULES, &programs::RULES];
+const GROUPS: [&[&Rule]; 4] = [&image::RULES, &files::RULES, &programs::RULES, &vulnerabilities::RULES];
 
 /// How many rules can be set.
 const COUNT_OF_KEYS: usize = {

@@ -5,10 +5,12 @@ mod attached;
 pub(super) mod docker;
 mod find;
 mod one;
+mod whole;
 mod within;
 
 pub use attached::{Attached, attached};
 pub use find::open;
+pub use whole::whole;
 pub use within::within;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -51,6 +51,11 @@ impl Image {
         }
     }
 
+    /// Each image in it that can run, by itself.
+    pub fn each(&self) -> Vec<(Option<Platform>, Image)> {
+        self.runnable().into_iter().map(|(on, paper)| (on, self.part(paper))).collect()
+    }
+
     fn part(&self, paper: &Paper) -> Image {
         let blobs: Vec<Descriptor> = match &paper.document {
             Document::Manifest(manifest) => {

@@ -26,7 +26,7 @@ const MOST_DATABASE: u64 = 64 << 20;
 /// Most files of the image's own layers.
 const MOST_FILES: usize = 500_000;
 /// Largest program whose modules are read, in bytes; it is held in memory.
-const MOST_PROGRAM: u64 = 512 << 20;
+pub(super) const MOST_PROGRAM: u64 = 512 << 20;
 /// How many bytes are read at once.
 const CHUNK: usize = 64 << 10;
 /// The database of dpkg, and the directory of its twin in distroless images.
@@ -43,7 +43,8 @@ pub async fn look(ctx: &Ctx, image: &Image, base: &Base, name: Option<&Repositor
     let created = whole.image.created.clone().unwrap_or_default();
     let mut inventory = Inventory::new(itself(image, name), image.manifest.descriptor.digest, created);
     let below = base.descriptor.as_ref().map(|_| inventory.add(0, How::StandsOn, ancestor(base)));
-    packages(ctx, &mut inventory, &whole, base.manifest.layers.len(), below).await?;
+    let index = source::files(ctx, &whole).await?;
+    packages(ctx, &mut inventory, &whole, &index, (base.manifest.layers.len(), below)).await?;
     for layer in image.layers.iter().filter(|layer| layer.name.is_some()) {
         let place = inventory.add(0, How::Contains, own(layer));
         for (file, modules) in files(ctx, &whole, &layer.descriptor).await? {
@@ -58,7 +59,7 @@ pub async fn look(ctx: &Ctx, image: &Image, base: &Base, name: Option<&Repositor
 }
 
 /// The image as if it were a base, so that all its layers are merged as those of one.
-fn whole(image: &Image, base: &Base) -> Result<Base> {
+pub fn whole(image: &Image, base: &Base) -> Result<Base> {
     Ok(Base {
         image: json::read::<oci::Image>(&image.config.bytes, "the config that was made")?,
         manifest: json::read::<oci::Manifest>(&image.manifest.bytes, "the manifest that was made")?,
@@ -98,21 +99,20 @@ fn own(layer: &Layer) -> Part {
 }
 
 /// The distribution and its packages; they belong to the base if the layer of their database does.
-async fn packages(
+pub(super) async fn packages(
     ctx: &Ctx,
     inventory: &mut Inventory,
     whole: &Base,
-    base_layers: usize,
-    below: Option<usize>,
+    index: &FileIndex,
+    (base_layers, below): (usize, Option<usize>),
 ) -> Result<()> {
-    let index = source::files(ctx, whole).await?;
     let system = |key: &str| index.os_release(key).filter(|value| !value.is_empty());
     if let Some(id) = system("ID") {
         let part = Part { version: system("VERSION_ID"), ..Part::new(What::System, id) };
         inventory.add(below.unwrap_or(0), How::Contains, part);
     }
     let mut count = 0;
-    for (layer, paths) in databases(&index)? {
+    for (layer, paths) in databases(index)? {
         let Some(descriptor) = whole.manifest.layers.get(layer) else { continue };
         let owner = below.filter(|_| layer < base_layers).unwrap_or(0);
         for (path, text) in texts(ctx, whole, descriptor, paths).await? {
@@ -124,7 +124,7 @@ async fn packages(
                 return Err(Error::remote(format!("the image has more than {MOST_PACKAGES} packages")));
             }
             for package in found {
-                inventory.add(owner, How::Contains, part(package, apk, &index));
+                inventory.add(owner, How::Contains, part(package, apk, index));
             }
         }
     }

@@ -11,14 +11,16 @@ mod look;
 mod program;
 mod purl;
 mod spdx;
+mod survey;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-pub use inventory::Inventory;
-pub use look::look;
+pub use inventory::{How, Inventory, Part, What};
+pub use look::{look, whole};
 pub use program::{Language, Module, modules};
-pub use purl::image as image_purl;
+pub use purl::{Purl, image as image_purl};
+pub use survey::{Survey, survey};
 
 use crate::manifest::Bill;
 use crate::oci::json::canonical;

@@ -1,7 +1,7 @@
 //! What is said of an image beside its signature: bills of materials, provenance, and whether it can be made again.
 
-mod elf;
+pub mod elf;
 mod origin;
-mod programs;
+pub mod programs;
 mod reproduce;
 mod sbom;

@@ -46,6 +46,11 @@ pub fn file(path: &str, content: &str) -> Entry {
     }
 }
 
+/// A program, mode 0755.
+pub fn executable(path: &str, content: Vec<u8>) -> Entry {
+    Entry { mode: 0o755, content, ..file(path, "") }
+}
+
 impl Entry {
     /// A named pipe in its place.
     pub fn pipe(self) -> Entry {

@@ -1,0 +1,204 @@
+//! Stage 10: `stillframe scan`, and the same look before an image goes out.
+//!
+//! A scan compares permissions with today's date, because it writes no byte of an image. Where an image is made, the day is that of its
+//! commit: the same tree is judged in the same way tomorrow.
+
+mod attach;
+mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde_json::{Value, json};
+
+use super::args::{Scan, Unknown as Word};
+use super::prepare::{Made, aside, make, prepare};
+use super::session::{Session, outside};
+use crate::error::{Error, Kind, Report, Result, Severity};
+use crate::manifest::values::FIXED;
+use crate::manifest::{self, Created, Manifest, Unknown, Vulnerabilities};
+use crate::oci::{Platform, Repository};
+use crate::source::{self, Base, Image, Place};
+use crate::trust::sbom;
+use crate::trust::scan::{self, Contents, Judged, Policy, Product};
+
+/// An image that is looked at.
+struct Subject {
+    platform: String,
+    whole: Base,
+    product: Product,
+}
+
+/// Looks for known vulnerabilities in an image; 4 where it is refused for them.
+pub async fn run(session: &Session<'_>, options: &Scan) -> Result<u8> {
+    if let (Some(report), Some(place)) = (&options.attach, &options.reference) {
+        return attach::run(session, place, report, options.scanner.as_deref(), &options.with).await;
+    }
+    if options.with.asks() {
+        return Err(Error::usage("a scan signs nothing, so there is nothing to do with a key")
+            .hint("`--attach REPORT` signs a report; a scan's own is written by `--format json scan`"));
+    }
+    let asked = asked(session, options.reference.is_some())?;
+    let mut policy = policy(asked.as_ref(), &options.vex)?;
+    policy.severity = options.severity.or(policy.severity);
+    policy.unknown =
+        options.unknown.map_or(policy.unknown, |word| if word == Word::Warn { Unknown::Warn } else { Unknown::Deny });
+    policy.today = Some(options.today.unwrap_or_else(|| Zoned::new(Timestamp::now(), TimeZone::UTC).date()));
+    let database = options.db.clone().or_else(|| asked.and_then(|asked| asked.database));
+    let subjects = match &options.reference {
+        Some(place) => opened(session, place, options.platform.as_ref()).await?,
+        None => made(&make(session, prepare(session, options.platform.as_ref()).await?).await?)?,
+    };
+    let judged = judged(session, &subjects, database, policy).await?;
+    tell(session, &subjects, &judged)
+}
+
+/// What is asked of an image before it goes out: the findings, if the manifest asks for any.
+pub async fn gate(session: &Session<'_>, manifest: &Manifest, made_here: &Made) -> Result<Report> {
+    let mut report = Report::default();
+    let Some(asked) = &manifest.checks.vulnerabilities else { return Ok(report) };
+    let mut policy = policy(Some(asked), &[])?;
+    policy.today = day(manifest);
+    let subjects = made(made_here)?;
+    for judged in judged(session, &subjects, asked.database.clone(), policy).await? {
+        judged.findings().iter().for_each(|finding| report.add(finding.clone()));
+    }
+    Ok(report)
+}
+
+/// The day that an image is of: that of its own time, else of the commit that it was made beside; none where it has neither.
+fn day(manifest: &Manifest) -> Option<Date> {
+    let own = match manifest.created {
+        Created::At(FIXED) | Created::Fallback(_) => None,
+        Created::At(seconds) => Some(seconds),
+    };
+    let seconds = own.or_else(|| manifest.values.git().map(|git| git.commit_time))?;
+    Some(Zoned::new(Timestamp::from_second(seconds).ok()?, TimeZone::UTC).date())
+}
+
+/// What the manifest asks, if there is one. Where an image is named, a directory without a manifest is as good.
+fn asked(session: &Session<'_>, named: bool) -> Result<Option<Vulnerabilities>> {
+    let location = match manifest::locate::locate(&session.options.file) {
+        Ok(location) => location,
+        Err(_) if named => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let manifest::Read { manifest, report } = manifest::read(&location, &outside(&session.options.set));
+    report.pass()?;
+    Ok(manifest.checks.vulnerabilities)
+}
+
+fn policy(asked: Option<&Vulnerabilities>, vex: &[PathBuf]) -> Result<Policy> {
+    let declared = asked.iter().flat_map(|asked| asked.vex.iter().map(|(path, _)| path.clone()));
+    let documents: Vec<PathBuf> = declared.chain(vex.iter().cloned()).collect();
+    let statements = scan::statements(&documents)?;
+    Ok(match asked {
+        None => Policy { statements, ..Policy::default() },
+        Some(asked) => Policy {
+            severity: Some(asked.severity),
+            unknown: asked.unknown,
+            allow: asked.allow.clone(),
+            statements,
+            today: None,
+            place: Some(asked.place.clone()),
+        },
+    })
+}
+
+/// The images of a place: one for each platform, or for the one that is wanted.
+async fn opened(session: &Session<'_>, place: &Place, only: Option<&Platform>) -> Result<Vec<Subject>> {
+    let image = source::open(&session.ctx, place).await?;
+    let parts = match only {
+        Some(platform) => vec![(Some(platform.clone()), image.only(Some(platform))?)],
+        None => image.each(),
+    };
+    if parts.is_empty() {
+        return Err(Error::usage(format!("`{place}` holds no image that could run, only artifacts")));
+    }
+    let mut subjects = Vec::new();
+    for (platform, part) in parts {
+        let whole =
+            source::whole(&session.ctx, &part).await.map_err(|error| error.context(format!("reading `{place}`")))?;
+        let platform = platform.unwrap_or_else(|| whole.platform.clone()).to_string();
+        let product = Product { digests: vec![part.digest(), image.digest()], name: name(&image) };
+        subjects.push(Subject { platform, whole, product });
+    }
+    Ok(subjects)
+}
+
+fn name(image: &Image) -> Option<String> {
+    let known = image.names.first().map(|name| &name.repository);
+    image.repository().or(known).map(Repository::to_string)
+}
+
+/// The images that were made here.
+fn made(made: &Made) -> Result<Vec<Subject>> {
+    let subject = |(image, base): (&crate::image::Image, &Arc<Base>)| {
+        Ok(Subject {
+            platform: image.platform.to_string(),
+            whole: sbom::whole(image, base)?,
+            product: Product {
+                digests: vec![image.manifest.descriptor.digest, made.artifact.digest()],
+                name: made.target.names.first().map(Repository::to_string),
+            },
+        })
+    };
+    made.artifact.images.iter().zip(&made.bases).map(subject).collect()
+}
+
+async fn judged(
+    session: &Session<'_>,
+    subjects: &[Subject],
+    database: Option<PathBuf>,
+    policy: Policy,
+) -> Result<Vec<Judged>> {
+    let ctx = &session.ctx;
+    let mut contents: Vec<Contents> = Vec::new();
+    for subject in subjects {
+        let name = subject.product.name.as_deref().unwrap_or("image");
+        let survey = sbom::survey(ctx, &subject.whole, name).await?;
+        contents.push(scan::contents(&survey.inventory, &survey.unread));
+    }
+    let database = database.unwrap_or_else(|| scan::home(ctx));
+    let task = ctx.clone();
+    let scans = aside(ctx, move || scan::scan(&task, contents, &database)).await?;
+    let pairs = scans.into_iter().zip(subjects);
+    Ok(pairs.map(|(found, subject)| scan::judge(found, &policy, &subject.product)).collect())
+}
+
+fn tell(session: &Session<'_>, subjects: &[Subject], judged: &[Judged]) -> Result<u8> {
+    let refused = judged.iter().any(Judged::denies);
+    let mut report = Report::default();
+    let every = judged.iter().flat_map(Judged::findings);
+    if session.terminal.json() {
+        every.for_each(|finding| report.add(finding.clone()));
+        let one = |(subject, judged): (&Subject, &Judged)| -> Value {
+            let mut told = scan::document(judged);
+            told["platform"] = json!(subject.platform);
+            told["name"] = json!(subject.product.name);
+            told["digest"] = json!(subject.product.digests.first());
+            told
+        };
+        let images: Vec<Value> = subjects.iter().zip(judged).map(one).collect();
+        session.terminal.document(json!({ "images": images, "refused": refused }), &report)?;
+        return Ok(if refused { Kind::Policy.exit_code() } else { 0 });
+    }
+    // The table says what was found; what is left is what is wrong with permissions.
+    let rest = every.filter(|finding| finding.severity != Severity::Error && finding.allowed.is_none());
+    rest.filter(|finding| finding.place.is_some()).for_each(|finding| report.add(finding.clone()));
+    session.terminal.report(&report);
+    let several = subjects.len() > 1;
+    let part = |(subject, judged): (&Subject, &Judged)| {
+        let head = if several { format!("{}\n", subject.platform) } else { String::new() };
+        head + &text::text(judged)
+    };
+    session.terminal.result(&subjects.iter().zip(judged).map(part).collect::<Vec<_>>().join("\n"))?;
+    if refused {
+        return Err(Error::policy("the image is refused for what is known, or not known, about it")
+            .hint("the lines marked `deny` are why; let one through with `[[check.vulnerabilities.allow]]` or an OpenVEX document"));
+    }
+    Ok(0)
+}
