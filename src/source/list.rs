@@ -69,13 +69,40 @@ pub enum What {
     Lower(Name),
 }
 
+/// One entry of a layer that is no whiteout, while the layer is read.
+pub struct Sight<'a> {
+    /// Where it really stands.
+    pub path: &'a [u8],
+    /// What the tar says of it.
+    pub entry: &'a Entry,
+    /// The path that a hard link is another name of.
+    pub twin: Option<&'a [u8]>,
+    /// Its first bytes, if they were read already.
+    pub read: &'a [u8],
+    /// Its bytes, or what is left of them.
+    pub rest: &'a mut Entries<Unpacked>,
+}
+
 /// Reads a whole layer, to the end of its stream.
 pub fn list(blob: impl Read + 'static, stop: Stop) -> io::Result<(Listing, Compression)> {
+    look(blob, stop, |_| Ok(()))
+}
+
+/// The same, and shows every entry.
+pub fn look(
+    blob: impl Read + 'static,
+    stop: Stop,
+    mut look: impl FnMut(Sight<'_>) -> io::Result<()>,
+) -> io::Result<(Listing, Compression)> {
     let (stream, found) = unpack(blob, stop)?;
     let mut entries = entries(stream);
     let mut draft = Draft::default();
     while let Some(entry) = entries.step()? {
-        draft.add(&entry, &mut entries)?;
+        if let Some(Added { path, twin }) = draft.add(&entry, &mut entries)? {
+            let read = draft.texts.get(path.as_slice()).map(Vec::as_slice).unwrap_or_default();
+            let read = if entry.kind == Type::File { read } else { &[] };
+            look(Sight { path: &path, entry: &entry, twin: twin.as_deref(), read, rest: &mut entries })?;
+        }
     }
     let (diff_id, size) = entries.drain()?.finish();
     draft.items.retain(|path, _| !path.split(|byte| *byte == b'/').any(|part| part.starts_with(META)));
@@ -98,6 +125,12 @@ pub fn plain(path: &[u8]) -> io::Result<Vec<u8>> {
     Ok(plain)
 }
 
+/// Where an entry went.
+struct Added {
+    path: Vec<u8>,
+    twin: Option<Vec<u8>>,
+}
+
 #[derive(Default)]
 struct Draft {
     items: BTreeMap<Name, Item>,
@@ -110,34 +143,43 @@ struct Draft {
 }
 
 impl Draft {
-    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>) -> io::Result<()> {
+    /// Notes one entry. Nothing was added where it is a whiteout.
+    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>) -> io::Result<Option<Added>> {
         let path = plain(&entry.path)?;
         if path.is_empty() {
             return match entry.kind {
-                Type::Directory => self.put(path, item(entry, Kind::Directory)),
+                Type::Directory => {
+                    self.put(path.clone(), item(entry, Kind::Directory))?;
+                    Ok(Some(Added { path, twin: None }))
+                }
                 _ => Err(wrong("its root is no directory")),
             };
         }
         let (directory, name) = split(&path);
         if name.starts_with(WHITEOUT) && !(name.starts_with(META) && name != OPAQUE) {
-            return self.hide(directory, name);
+            return self.hide(directory, name).map(|()| None);
         }
         let path = join(&self.parent(directory)?, name);
+        let mut twin = None;
         let item = match entry.kind {
             Type::File => item(entry, Kind::File { size: entry.size }),
             Type::Directory => item(entry, Kind::Directory),
             Type::Link => item(entry, Kind::Link(entry.target.as_slice().into())),
             Type::Other => item(entry, Kind::Other),
-            Type::HardLink => self.linked(entry, &path)?,
+            Type::HardLink => {
+                let (item, real) = self.linked(entry, &path)?;
+                twin = Some(real);
+                item
+            }
         };
         let text = entry.kind == Type::File && entry.whole && entry.size <= MOST_TEXT_BYTES;
         self.put(path.clone(), item)?;
         if text && TEXTS.iter().any(|text| text.as_bytes() == path) {
             let mut content = Vec::new();
             bytes.take(MOST_TEXT_BYTES).read_to_end(&mut content)?;
-            self.texts.insert(path.into(), content);
+            self.texts.insert(path.as_slice().into(), content);
         }
-        Ok(())
+        Ok(Some(Added { path, twin }))
     }
 
     /// Notes a whiteout. Its parents need not stand in this layer.
@@ -176,8 +218,9 @@ impl Draft {
         Ok(walked.path)
     }
 
-    /// What a hard link is: the same as what it names, which stood before it in this layer or stands in a lower one.
-    fn linked(&self, entry: &Entry, path: &[u8]) -> io::Result<Item> {
+    /// What a hard link is, and of which path: the same as what it names, which stood before it in this layer or stands in a
+    /// lower one.
+    fn linked(&self, entry: &Entry, path: &[u8]) -> io::Result<(Item, Vec<u8>)> {
         let target = plain(&entry.target)?;
         let (directory, name) = split(&target);
         let real = match walk(directory, |path| self.stands(path)) {
@@ -190,8 +233,8 @@ impl Draft {
                 path.escape_ascii(),
                 real.escape_ascii()
             ))),
-            Some(item) => Ok(item.clone()),
-            None => Ok(Item { what: What::Lower(real.into()), mode: 0, uid: 0, gid: 0 }),
+            Some(item) => Ok((item.clone(), real)),
+            None => Ok((Item { what: What::Lower(real.as_slice().into()), mode: 0, uid: 0, gid: 0 }, real)),
         }
     }
 

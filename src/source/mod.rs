@@ -12,6 +12,7 @@ mod files;
 pub(crate) mod fuzzing;
 mod image;
 mod index;
+pub mod inside;
 mod list;
 mod local;
 mod memo;
@@ -37,5 +38,5 @@ pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, 
 pub use index::{FileIndex, Kind, Node};
 pub use list::plain;
 pub use place::{Kept, Place, Spot};
-pub use tar::{Entry, Type};
+pub use tar::{Entry, Special, Type};
 pub use walk::{Obstacle, Parent};
