@@ -1,5 +1,6 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
+mod inside;
 mod trust;
 
 use std::num::NonZeroUsize;
@@ -14,6 +15,7 @@ use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
+pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
@@ -96,6 +98,14 @@ pub enum Command {
     Provenance(Provenance),
     /// Builds again, and compares with an image; shows the first difference
     Reproduce(Reproduce),
+    /// Tells what an image is: platforms, config, layers, sizes, signatures
+    Inspect(Inspect),
+    /// Lists the files of an image, or of one of its layers
+    Files(Files),
+    /// Compares two images: config, layers, files
+    Diff(Diff),
+    /// Shows how the layers of an image came to be
+    History(History),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
@@ -132,8 +142,12 @@ pub enum Command {
         #[arg(value_name = "REPO")]
         name: Option<String>,
     },
-    /// Prints the JSON Schema of image.toml
-    Schema,
+    /// Prints the JSON Schema of image.toml, or of what a command prints as JSON
+    Schema {
+        /// Whose schema
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t = About::Manifest)]
+        of: About,
+    },
     /// Prints completions for a shell
     Completions {
         /// The shell
