@@ -10,7 +10,7 @@
   const KINDS = [
     ["programs", (node) => /^-..[xs]|^-.{5}[xs]|^-.{8}x/.test(data.facts[node.fact]) && !/\.so(\.|$)/.test(node.name)],
     ["libraries", (node) => /\.(so(\.[0-9.]+)?|a|ko|dll|dylib|rlib)$/.test(node.name)],
-    ["scripts and byte code", (node) => /\.(py[co]?|js|mjs|cjs|ts|rb|pl|pm|lua|php|sh|class|jar|wasm|el[c]?)$/.test(node.name)],
+    ["scripts and byte code", (node) => /\.(py[co]?|js|mjs|cjs|ts|rb|p[lm]|lua|php|sh|class|jar|wasm|elc?)$/.test(node.name)],
     ["archives", (node) => /\.(gz|xz|bz2|zst|zip|tar|tgz|whl|deb|apk|rpm|7z)$/.test(node.name) && !/^\/usr\/share\/(doc|man|info)\//.test(node.path)],
     ["documents and translations", (node) => /^\/usr\/share\/(doc|man|info|locale|i18n|licenses)\//.test(node.path) || /\.(mo|md|html?|txt|rst|pdf)$/.test(node.name)],
     ["pictures, fonts, sounds", (node) => /\.(png|jpe?g|gif|svg|webp|ico|ttf|otf|woff2?|pf[ab]|ogg|mp[34]|wav)$/.test(node.name)],
@@ -28,7 +28,7 @@
       node.below.sort((one, other) => other.bytes - one.bytes || (one.name < other.name ? -1 : 1));
     } else {
       node.leads = more;
-      node.files = more === undefined ? 1 : 0;
+      node.files = data.facts[fact][0] === "-" ? 1 : 0;
       node.kind = KINDS.findIndex(([, is]) => is(node));
     }
     return node;
@@ -104,11 +104,20 @@
     div.at = at;
     return div;
   }
+  // What would be too small to see is one cell together, so that no room is left empty.
+  function gather(at, area) {
+    const full = at.below.filter((child) => child.bytes > 0);
+    const first = full.findIndex((child) => child.bytes * area / at.bytes < LEAST);
+    if (first < 0 || full.length - first < 2) return full;
+    const small = full.slice(first), sum = (key) => small.reduce((total, child) => total + child[key], 0);
+    const rest = { name: `${exact(small.length)} more`, path: at.path, bytes: sum("bytes"), files: sum("files"), parent: at, below: small, rest: true };
+    return [...full.slice(0, first), rest];
+  }
   let count = 0, drawn = 0;
   function draw(at, x, y, width, height, into) {
-    if (width * height < LEAST || count >= MOST) return;
+    if (width < 1 || height < 1 || count >= MOST) return;
     count += 1;
-    const deep = at.below && at.bytes > 0 && width > 34 && height > HEAD + 14;
+    const deep = at.below && !at.rest && at.bytes > 0 && width > 34 && height > HEAD + 14;
     if (deep) {
       const frame = cell(at, x, y, width - GAP, height - GAP, "dir");
       if (width > 46) {
@@ -116,13 +125,14 @@
         if (width > 130) { const bytes = document.createElement("em"); bytes.textContent = size(at.bytes); frame.append(bytes); }
       }
       into.append(frame);
-      const full = at.below.filter((child) => child.bytes > 0);
-      squarify(full, x + GAP, y + HEAD, width - 3 * GAP, height - HEAD - 2 * GAP, at.bytes, (child, cx, cy, cw, ch) => draw(child, cx, cy, cw, ch, into));
+      const inner = [width - 3 * GAP, height - HEAD - 2 * GAP];
+      squarify(gather(at, inner[0] * inner[1]), x + GAP, y + HEAD, ...inner, at.bytes, (child, cx, cy, cw, ch) => draw(child, cx, cy, cw, ch, into));
       return;
     }
-    const flat = cell(at, x, y, width - 1, height - 1, at.below ? "flat" : "file");
+    const thin = Math.min(width, height) < 4 ? 0.4 : 1;
+    const flat = cell(at, x, y, width - thin, height - thin, at.rest ? "flat rest" : at.below ? "flat" : "file");
     flat.style.backgroundColor = shade(color(most(at)), [0, -.07, .07, -.03, .04][drawn++ % 5]);
-    if (width > 40 && height > 15) flat.textContent = at.name;
+    if (width > 40 && height > 15) { flat.textContent = at.name; flat.classList.add("named"); }
     if (!shown(at)) flat.classList.add("off");
     if (marked === at) flat.classList.add("hit");
     into.append(flat);
@@ -182,10 +192,10 @@
   function show(at, event) {
     const rows = [["size", at.below || at.leads === undefined ? `${size(at.bytes)} (${exact(at.bytes)} bytes), ${part(at.bytes)}` : null],
       ["files", at.below ? exact(at.files) : null],
-      ["mode", data.facts[at.fact] || null],
+      ["mode", data.facts[at.fact] || null], // a rest has neither
       ["from", data.origins[at.origin] || null]];
     const path = document.createElement("div"), list = document.createElement("dl");
-    path.className = "p"; path.textContent = at.path + (at.leads || "");
+    path.className = "p"; path.textContent = at.rest ? `${at.path}: ${at.name}, too small to be drawn` : at.path + (at.leads || "");
     for (const [what, value] of rows) if (value) {
       const term = document.createElement("dt"), text = document.createElement("dd");
       term.textContent = what; text.textContent = value; list.append(term, text);
@@ -199,7 +209,7 @@
   map.addEventListener("mousemove", (event) => { const at = event.target.at; if (at) show(at, event); else tip.hidden = true; });
   map.addEventListener("mouseleave", () => { tip.hidden = true; });
   map.addEventListener("click", (event) => {
-    const at = event.target.at;
+    const at = event.target.at?.rest ? event.target.at.parent : event.target.at;
     if (!at) return;
     if (at.below && at !== here) go(at);
     else if (!at.below && at.parent !== here) go(at.parent, at);

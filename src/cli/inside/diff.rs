@@ -90,6 +90,7 @@ impl Both<'_> {
             "config": self.settings.iter().map(setting).collect::<Vec<_>>(),
             "layers": {
                 "shared": self.layers.shared,
+                "sameOrder": self.layers.ordered,
                 "before": rest(self.looks.0, &self.layers.before),
                 "after": rest(self.looks.1, &self.layers.after),
             },
@@ -129,9 +130,10 @@ impl Both<'_> {
             text += &format!("\n{}\n", style.ink(Ink::Bold, "config"));
             text.extend(self.settings.iter().map(|setting| line(style, setting)));
         }
-        if !(self.layers.before.is_empty() && self.layers.after.is_empty()) {
+        if !(self.layers.before.is_empty() && self.layers.after.is_empty() && self.layers.ordered) {
             let shared = count(self.layers.shared as u64, "layer is", "layers are");
-            text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("layers: {shared} the same")));
+            let order = if self.layers.ordered { "" } else { ", in another order" };
+            text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("layers: {shared} the same{order}")));
             text += &rest(style, '-', before, &self.layers.before);
             text += &rest(style, '+', after, &self.layers.after);
         }

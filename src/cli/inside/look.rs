@@ -21,6 +21,8 @@ use crate::trust::compare::config;
 pub struct Look {
     /// As it was named.
     pub name: String,
+    /// What it is called for people: `.` by the name that the manifest gives it.
+    pub title: String,
     /// Its manifest, with type, digest and size.
     pub descriptor: Descriptor,
     /// What it is for.
@@ -133,6 +135,7 @@ pub async fn of_paper(
     let steps = history(&config, manifest.layers.len(), &manifest.annotations);
     Ok(Look {
         name: name.to_string(),
+        title: name.to_string(),
         descriptor: paper.descriptor.clone(),
         platform: platform.to_string(),
         lines: vec![Vec::new(); manifest.layers.len()],
@@ -168,6 +171,7 @@ pub async fn work(session: &Session<'_>, platform: Option<&Platform>) -> Result<
         let below = image.layers.iter().filter(|layer| layer.name.is_none()).map(|_| Vec::new());
         looks.push(Look {
             name: Subject::Work.to_string(),
+            title: made.target.names.first().map_or_else(|| "image.toml".to_string(), ToString::to_string),
             descriptor: image.manifest.descriptor.clone(),
             platform: image.platform.to_string(),
             lines: below.chain(own).collect(),

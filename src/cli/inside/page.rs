@@ -38,7 +38,7 @@ pub fn html(look: &Look, inside: &[Inside], tree: &Tree) -> Result<String> {
         "policy": policy(),
         "style": STYLE,
         "script": SCRIPT,
-        "image": { "name": look.name, "platform": look.platform, "digest": look.digest() },
+        "image": { "title": look.title, "platform": look.platform, "digest": look.digest() },
         "tiles": tiles(look, tree, &rows),
         "layers": layers(look, inside, tree),
         "biggest": biggest(look, &rows),
@@ -93,9 +93,9 @@ fn tiles(look: &Look, tree: &Tree, rows: &[Row<'_>]) -> Vec<Value> {
     let files = rows.iter().filter(|row| row.size().is_some()).count();
     let wasted = tree.stored_bytes() - tree.seen_bytes();
     let mut tiles = vec![
-        bytes("files", tree.seen_bytes()),
+        bytes("in files", tree.seen_bytes()),
         bytes("over the wire", look.wire()),
-        tile("number of files", files.to_string(), format!("{} paths", rows.len())),
+        tile("files", files.to_string(), format!("{} paths", rows.len())),
         tile("layers", look.manifest.layers.len().to_string(), String::new()),
         tile("efficiency", percent(tree.efficiency()), "of the bytes that are shipped are seen".to_string()),
     ];

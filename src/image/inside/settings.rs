@@ -23,8 +23,10 @@ pub struct Setting {
 /// The layers that two images have, by diff ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
-    /// How many lowest ones are the same.
+    /// How many layers of the second image the first has too, wherever they stand.
     pub shared: usize,
+    /// Whether those stand in the same order in both.
+    pub ordered: bool,
     /// The others of the first image, counted from 1.
     pub before: Vec<(usize, DiffId)>,
     /// The others of the second.
@@ -98,9 +100,15 @@ fn variables(list: &[Value]) -> Option<Map<String, Value>> {
 
 /// Which layers two images share.
 pub fn layers(before: &[DiffId], after: &[DiffId]) -> Layers {
-    let shared = before.iter().zip(after).take_while(|(one, other)| one == other).count();
-    let rest = |layers: &[DiffId]| layers.iter().enumerate().skip(shared).map(|(at, id)| (at + 1, *id)).collect();
-    Layers { shared, before: rest(before), after: rest(after) }
+    let mut left: Vec<(usize, DiffId)> = (1..).zip(before.iter().copied()).collect();
+    let (mut shared, mut new) = (Vec::new(), Vec::new());
+    for (number, diff_id) in (1..).zip(after.iter().copied()) {
+        match left.iter().position(|(_, known)| *known == diff_id) {
+            Some(at) => shared.push(left.remove(at).0),
+            None => new.push((number, diff_id)),
+        }
+    }
+    Layers { shared: shared.len(), ordered: shared.is_sorted(), before: left, after: new }
 }
 
 #[cfg(test)]
@@ -153,9 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_shared_from_below() {
-        let ids: Vec<DiffId> = ["a", "b", "c"].iter().map(|text| DiffId(Digest::of(text.as_bytes()))).collect();
-        let found = layers(&[ids[0], ids[1]], &[ids[0], ids[2], ids[1]]);
-        assert_eq!(found, Layers { shared: 1, before: vec![(2, ids[1])], after: vec![(2, ids[2]), (3, ids[1])] });
+    fn layers_are_shared_wherever_they_stand() {
+        let check = |before: &str, after: &str, shared, ordered, old: &[usize], new: &[usize]| {
+            let ids = |text: &str| text.bytes().map(|byte| DiffId(Digest::of(&[byte]))).collect::<Vec<_>>();
+            let numbers = |layers: &[(usize, DiffId)]| layers.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+            let found = layers(&ids(before), &ids(after));
+            assert_eq!((found.shared, found.ordered), (shared, ordered), "{before} {after}");
+            assert_eq!((numbers(&found.before), numbers(&found.after)), (old.to_vec(), new.to_vec()), "{before} {after}");
+        };
+        check("", "", 0, true, &[], &[]);
+        check("ab", "acb", 2, true, &[], &[2]);
+        check("abc", "axc", 2, true, &[2], &[2]);
+        check("ab", "ba", 2, false, &[], &[]);
+        check("aa", "a", 1, true, &[2], &[]);
     }
 }
