@@ -160,15 +160,15 @@ fn sums(inside: &[Inside], tree: &Tree, rows: &[Row<'_>], one: Option<usize>, st
     if one.is_some() {
         let removed = number(|what| matches!(what, What::Whiteout));
         let removed = if removed == 0 { String::new() } else { format!(", {} removed", removed) };
-        return format!("\n{kinds}{removed}: {}\n", style.size(bytes));
+        return format!("\n{kinds}{removed}: {}\n", style.said(bytes));
     }
     let layers = count(inside.len() as u64, "layer", "layers");
-    let mut text = format!("\n{kinds}: {} in {layers}\n", style.size(bytes));
+    let mut text = format!("\n{kinds}: {} in {layers}\n", style.said(bytes));
     let wasted = tree.stored_bytes() - tree.seen_bytes();
     if wasted > 0 {
         text += &format!(
             "{} more are shipped and not seen, efficiency {}; `--waste` lists them\n",
-            style.size(wasted),
+            style.said(wasted),
             percent(tree.efficiency())
         );
     }
@@ -187,14 +187,14 @@ fn waste_text(look: &Look, tree: &Tree, style: Style) -> String {
     let extra: u64 = twins.iter().map(Twins::extra).sum();
     let mut text = format!(
         "{} are shipped, {} are seen: efficiency {}\n",
-        style.size(tree.stored_bytes()),
-        style.size(tree.seen_bytes()),
+        style.said(tree.stored_bytes()),
+        style.said(tree.seen_bytes()),
         percent(tree.efficiency())
     );
-    text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("shipped and not seen: {}", style.size(sum))));
+    text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("shipped and not seen: {}", style.said(sum))));
     let rows: Vec<_> = waste.iter().map(|one| wasted(look, one, style)).collect();
     text += &columns(style, &[Side::Right, Side::Left, Side::Left], &rows);
-    text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("there more than once: {}", style.size(extra))));
+    text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("there more than once: {}", style.said(extra))));
     for one in twins.iter().take(MOST_TWINS) {
         let paths: Vec<String> = one.paths.iter().take(MOST_PATHS).map(|path| shown(path)).collect();
         let more = one.paths.len().saturating_sub(MOST_PATHS);

@@ -28,6 +28,8 @@ pub struct Overview {
     pub looks: Vec<Look>,
     /// What each layer of each platform holds, as far as it is known.
     pub inside: Vec<Vec<Option<Inside>>>,
+    /// The blobs of what is no image.
+    pub blobs: Vec<Descriptor>,
     /// What was found beside it.
     pub attached: Vec<About>,
     /// How many digests and diff IDs were derived again, if that was asked for.
@@ -94,6 +96,7 @@ async fn of_work(session: &Session<'_>, options: &Inspect) -> Result<Overview> {
         annotations,
         looks: work.looks,
         inside,
+        blobs: Vec::new(),
         attached: Vec::new(),
         verified: None,
     })
@@ -116,12 +119,14 @@ async fn of_place(session: &Session<'_>, options: &Inspect, place: &Place) -> Re
         Some(Document::Index(index)) => index.annotations.clone(),
         _ => BTreeMap::new(),
     };
+    let blobs = if looks.is_empty() { image.blobs.clone() } else { Vec::new() };
     Ok(Overview {
         name: place.to_string(),
         root: image.root.clone(),
         annotations,
         looks,
         inside,
+        blobs,
         attached: about(&whole, &found),
         verified,
     })
@@ -167,6 +172,7 @@ impl Overview {
             let blobs = std::iter::once(&look.manifest.config).chain(&look.manifest.layers);
             once.extend(blobs.map(|blob| (blob.digest, blob.size)));
         }
+        once.extend(self.blobs.iter().map(|blob| (blob.digest, blob.size)));
         once.values().sum()
     }
 
@@ -202,6 +208,7 @@ fn document(overview: &Overview) -> Value {
             "size": about.size,
         })
     };
+    let blob = |blob: &Descriptor| json!({ "mediaType": blob.media_type, "digest": blob.digest, "size": blob.size });
     json!({
         "reference": overview.name,
         "digest": overview.root.digest,
@@ -210,6 +217,7 @@ fn document(overview: &Overview) -> Value {
         "wire": overview.wire(),
         "annotations": overview.annotations,
         "platforms": overview.looks.iter().enumerate().map(platform).collect::<Vec<_>>(),
+        "blobs": overview.blobs.iter().map(blob).collect::<Vec<_>>(),
         "attached": overview.attached.iter().map(about).collect::<Vec<_>>(),
         "verified": overview.verified,
     })

@@ -9,7 +9,7 @@ use super::look::Look;
 use super::text::{Ink, Side, Style, columns};
 use crate::error::printable;
 use crate::image::inside::raw;
-use crate::oci::{Config, media};
+use crate::oci::{Config, Descriptor, media};
 use crate::source::inside::Inside;
 use crate::trust::about::About;
 
@@ -33,6 +33,17 @@ pub fn text(overview: &Overview, style: Style) -> String {
     text += &pairs(style, "annotations of the index", &overview.annotations);
     if let [look] = overview.looks.as_slice() {
         text += &one(style, look, overview.inside.first().map(Vec::as_slice).unwrap_or_default());
+    } else if overview.looks.is_empty() {
+        text += &format!("\n{}\n", style.ink(Ink::Bold, "blobs"));
+        let row = |blob: &Descriptor| -> Row {
+            vec![
+                (style.size(blob.size), None),
+                (blob.digest.to_string(), Some(Ink::Dim)),
+                (printable(&blob.media_type), None),
+            ]
+        };
+        let rows: Vec<Row> = overview.blobs.iter().map(row).collect();
+        text += &columns(style, &[Side::Right, Side::Left, Side::Left], &rows);
     } else {
         text += &format!("\n{}\n", style.ink(Ink::Bold, "platforms"));
         let line = |(at, look): (usize, &Look)| -> Row {

@@ -54,6 +54,11 @@ impl Style {
         if self.bytes { bytes.to_string() } else { human(bytes) }
     }
 
+    /// A size in a sentence.
+    pub fn said(self, bytes: u64) -> String {
+        if self.bytes { format!("{bytes} {}", if bytes == 1 { "byte" } else { "bytes" }) } else { human(bytes) }
+    }
+
     /// A size that grew or shrank.
     pub fn change(self, from: u64, to: u64) -> String {
         let sign = if to < from { "-" } else { "+" };

@@ -167,7 +167,11 @@ mod tests {
             let numbers = |layers: &[(usize, DiffId)]| layers.iter().map(|(number, _)| *number).collect::<Vec<_>>();
             let found = layers(&ids(before), &ids(after));
             assert_eq!((found.shared, found.ordered), (shared, ordered), "{before} {after}");
-            assert_eq!((numbers(&found.before), numbers(&found.after)), (old.to_vec(), new.to_vec()), "{before} {after}");
+            assert_eq!(
+                (numbers(&found.before), numbers(&found.after)),
+                (old.to_vec(), new.to_vec()),
+                "{before} {after}"
+            );
         };
         check("", "", 0, true, &[], &[]);
         check("ab", "acb", 2, true, &[], &[2]);

@@ -5,7 +5,7 @@ pub mod canary;
 pub mod layout;
 pub mod project;
 
-pub use base::{Base, dir, file, link};
+pub use base::{Base, dir, file, hard, link};
 pub use layout::{Entry, Image, canonical};
 pub use project::Project;
 
