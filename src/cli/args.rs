@@ -1,6 +1,7 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
 mod check;
+mod inside;
 mod scan;
 mod trust;
 
@@ -17,6 +18,7 @@ use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
 pub use check::Check;
+pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
 
@@ -102,6 +104,14 @@ pub enum Command {
     Provenance(Provenance),
     /// Builds again, and compares with an image; shows the first difference
     Reproduce(Reproduce),
+    /// Tells what an image is: platforms, config, layers, sizes, signatures
+    Inspect(Inspect),
+    /// Lists the files of an image, or of one of its layers
+    Files(Files),
+    /// Compares two images: config, layers, files
+    Diff(Diff),
+    /// Shows how the layers of an image came to be
+    History(History),
     /// Fetches an image, into the local store or to where -o says
     Pull(Pull),
     /// Carries an image, and what belongs to it, to other places; digests stay
@@ -142,8 +152,12 @@ pub enum Command {
         #[arg(value_name = "REPO")]
         name: Option<String>,
     },
-    /// Prints the JSON Schema of image.toml
-    Schema,
+    /// Prints the JSON Schema of image.toml, or of what a command prints as JSON
+    Schema {
+        /// Whose schema
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t = About::Manifest)]
+        of: About,
+    },
     /// Prints completions for a shell
     Completions {
         /// The shell

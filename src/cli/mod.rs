@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod inside;
 mod judge;
 mod login;
 mod papers;
@@ -63,7 +64,7 @@ fn json(arguments: &[OsString]) -> bool {
 /// Runs one command and returns its exit code.
 fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
     match &arguments.command {
-        Command::Schema => return schema::run(terminal),
+        Command::Schema { of } => return schema::run(terminal, *of),
         Command::Completions { shell } => return completions::run(terminal, *shell),
         Command::Check(Check { explain: None }) => {}
         _ if terminal.sarif() => {
@@ -93,6 +94,10 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Provenance(options) => papers::provenance(session, options).await,
         Command::Reproduce(options) => reproduce::run(session, &options.reference).await,
         Command::Sbom(options) => papers::sbom(session, options).await,
+        Command::Inspect(options) => inside::inspect(session, options).await,
+        Command::Files(options) => inside::files(session, options).await,
+        Command::Diff(options) => inside::diff(session, options).await,
+        Command::History(options) => inside::history(session, options).await,
         Command::Pull(options) => carry::pull(session, options).await,
         Command::Copy(options) => carry::copy(session, options).await,
         Command::Save(options) => carry::save(session, options).await,
@@ -107,6 +112,6 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,
         Command::Doctor { name } => doctor::run(session, name.as_deref()).await,
-        Command::Schema | Command::Completions { .. } => Err(Error::bug("this command needs no runtime")),
+        Command::Schema { .. } | Command::Completions { .. } => Err(Error::bug("this command needs no runtime")),
     }
 }

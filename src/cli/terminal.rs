@@ -23,6 +23,7 @@ struct Inner {
     quiet: bool,
     verbose: u8,
     color: bool,
+    colored: bool,
     bars: Option<MultiProgress>,
     running: Mutex<BTreeMap<String, ProgressBar>>,
     notes: Mutex<Vec<String>>,
@@ -70,17 +71,19 @@ fn write(text: &str) -> Result<()> {
 }
 
 impl Terminal {
-    /// A terminal for these options. `NO_COLOR` and a stderr that is no terminal turn colours off; bars need a terminal.
+    /// A terminal for these options. `NO_COLOR` and a stream that is no terminal turn colours off; bars need a terminal.
     pub fn new(options: &Global) -> Terminal {
-        let stderr = std::io::stderr().is_terminal();
+        let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let color = stderr && !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let wanted = !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let (color, colored) = (stderr && wanted, stdout && wanted);
         let bars = (stderr && !dumb && !options.quiet).then(MultiProgress::new);
         Terminal(Arc::new(Inner {
             format: options.format,
             quiet: options.quiet,
             verbose: options.verbose,
             color,
+            colored,
             bars,
             running: Mutex::default(),
             notes: Mutex::default(),
@@ -95,6 +98,11 @@ impl Terminal {
     /// Whether that is SARIF.
     pub fn sarif(&self) -> bool {
         self.0.format == Format::Sarif
+    }
+
+    /// Whether the result may have colours.
+    pub fn colored(&self) -> bool {
+        self.0.colored
     }
 
     /// Writes the result. A reader that has gone away is no failure; a full disk is.

@@ -1,6 +1,7 @@
 //! Stage 7, Layers → Image → [`Artifact`]. Pure: JSON and hashing; the bytes are those of `docs/format-1.md`.
 
 mod config;
+pub mod inside;
 
 pub use config::settings;
 

@@ -23,6 +23,11 @@ impl Digest {
         Digest(hasher.finalize().into())
     }
 
+    /// The digest that these 32 bytes are.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Digest> {
+        bytes.try_into().ok().map(Digest)
+    }
+
     /// The 64 hex digits.
     pub fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()

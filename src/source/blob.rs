@@ -28,6 +28,29 @@ pub(super) async fn blob(ctx: &Ctx, reference: &plan::Base, descriptor: &Descrip
     if stored(ctx, descriptor).await? {
         return Ok(());
     }
+    bring(ctx, reference, descriptor, what).await
+}
+
+/// Reads a blob from where the base is, whatever the store holds, and puts it there if its bytes are right.
+pub(super) async fn again(ctx: &Ctx, reference: &plan::Base, descriptor: &Descriptor) -> Result<()> {
+    let what = format!("the blob {} of `{reference}`", descriptor.digest.short());
+    bring(ctx, reference, descriptor, what).await
+}
+
+/// The same for a document.
+pub(super) async fn document_again(ctx: &Ctx, reference: &plan::Base, descriptor: &Descriptor) -> Result<()> {
+    let what = format!("the manifest {} of `{reference}`", descriptor.digest);
+    let (bytes, _) = outside(ctx, reference, &descriptor.digest, &what).await?;
+    match Digest::of(&bytes) {
+        found if found != descriptor.digest => {
+            Err(Error::remote(format!("{what} has other bytes: their digest is {found}")))
+        }
+        _ if bytes.len() as u64 != descriptor.size => Err(sizes(&what, descriptor.size, bytes.len() as u64)),
+        _ => Ok(()),
+    }
+}
+
+async fn bring(ctx: &Ctx, reference: &plan::Base, descriptor: &Descriptor, what: String) -> Result<()> {
     ctx.cancel.check()?;
     match reference {
         plan::Base::Scratch => Err(Error::bug("`scratch` was asked for a blob")),

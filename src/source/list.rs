@@ -11,10 +11,11 @@ use std::sync::Arc;
 use crate::facts::programs::{self, Nature};
 use crate::oci::DiffId;
 use crate::oci::media::Compression;
+use crate::source::hashed::Hashed;
 use crate::source::index::{Kind, TEXTS};
 use crate::source::look::{Aside, look};
-use crate::source::tar::{Entries, Entry, Type, entries, wrong};
-use crate::source::unpack::{Stop, Unpacked, unpack};
+use crate::source::tar::{Entry, Type, entries, wrong};
+use crate::source::unpack::{Stop, unpack};
 use crate::source::walk::{Obstacle, Stands, ends, join, split, walk};
 
 /// Most entries of one image, with the directories that none of them names.
@@ -87,13 +88,49 @@ pub enum What {
     Lower(Name),
 }
 
+/// One entry of a layer that is no whiteout, while the layer is read.
+pub struct Sight<'a, 'b> {
+    /// Where it really stands.
+    pub path: &'a [u8],
+    /// What the tar says of it.
+    pub entry: &'a Entry,
+    /// The path that a hard link is another name of.
+    pub twin: Option<&'a [u8]>,
+    /// Its bytes, or what is left of them.
+    pub bytes: &'a mut Hashed<'b>,
+}
+
 /// Reads a whole layer, to the end of its stream.
 pub fn list(blob: impl Read + 'static, stop: Stop, aside: Aside<'_>) -> io::Result<(Listing, Compression)> {
+    each(blob, stop, aside, false, |_| Ok(()))
+}
+
+/// The same, and shows every entry.
+pub fn sights(
+    blob: impl Read + 'static,
+    stop: Stop,
+    aside: Aside<'_>,
+    look: impl FnMut(Sight<'_, '_>) -> io::Result<()>,
+) -> io::Result<(Listing, Compression)> {
+    each(blob, stop, aside, true, look)
+}
+
+fn each(
+    blob: impl Read + 'static,
+    stop: Stop,
+    aside: Aside<'_>,
+    hashed: bool,
+    mut look: impl FnMut(Sight<'_, '_>) -> io::Result<()>,
+) -> io::Result<(Listing, Compression)> {
     let (stream, found) = unpack(blob, stop)?;
     let mut entries = entries(stream);
-    let mut draft = Draft::default();
+    let (mut draft, mut chunk) = (Draft::default(), Vec::new());
     while let Some(entry) = entries.step()? {
-        draft.add(&entry, &mut entries, aside)?;
+        let position = entries.position();
+        let mut bytes = Hashed::new(&mut entries, hashed, &mut chunk);
+        if let Some(Added { path, twin }) = draft.add(&entry, &mut bytes, position, aside)? {
+            look(Sight { path: &path, entry: &entry, twin: twin.as_deref(), bytes: &mut bytes })?;
+        }
     }
     let (diff_id, size) = entries.drain()?.finish();
     draft.items.retain(|path, _| !path.split(|byte| *byte == b'/').any(|part| part.starts_with(META)));
@@ -116,6 +153,12 @@ pub fn plain(path: &[u8]) -> io::Result<Vec<u8>> {
     Ok(plain)
 }
 
+/// Where an entry went.
+struct Added {
+    path: Vec<u8>,
+    twin: Option<Vec<u8>>,
+}
+
 #[derive(Default)]
 struct Draft {
     items: BTreeMap<Name, Item>,
@@ -129,33 +172,48 @@ struct Draft {
 }
 
 impl Draft {
-    fn add(&mut self, entry: &Entry, bytes: &mut Entries<Unpacked>, aside: Aside<'_>) -> io::Result<()> {
+    /// Notes one entry, whose bytes begin at `position`. Nothing was added where it is a whiteout.
+    fn add(
+        &mut self,
+        entry: &Entry,
+        bytes: &mut Hashed<'_>,
+        position: u64,
+        aside: Aside<'_>,
+    ) -> io::Result<Option<Added>> {
         let path = plain(&entry.path)?;
         if path.is_empty() {
             return match entry.kind {
-                Type::Directory => self.put(path, item(entry, Kind::Directory)),
+                Type::Directory => {
+                    self.put(path.clone(), item(entry, Kind::Directory))?;
+                    Ok(Some(Added { path, twin: None }))
+                }
                 _ => Err(wrong("its root is no directory")),
             };
         }
         let (directory, name) = split(&path);
         if name.starts_with(WHITEOUT) && !(name.starts_with(META) && name != OPAQUE) {
-            return self.hide(directory, name);
+            return self.hide(directory, name).map(|()| None);
         }
         let path = join(&self.parent(directory)?, name);
-        let start = entry.whole.then_some(bytes.position());
+        let start = entry.whole.then_some(position);
+        let mut twin = None;
         let item = match entry.kind {
             Type::File => Item { start, ..item(entry, Kind::File { size: entry.size }) },
             Type::Directory => item(entry, Kind::Directory),
             Type::Link => item(entry, Kind::Link(entry.target.as_slice().into())),
             Type::Other => item(entry, Kind::Other),
-            Type::HardLink => self.linked(entry, &path)?,
+            Type::HardLink => {
+                let (item, real) = self.linked(entry, &path)?;
+                twin = Some(real);
+                item
+            }
         };
         let start = item.start.filter(|_| entry.kind == Type::File);
         self.put(path.clone(), item)?;
-        let Some(start) = start else { return Ok(()) };
+        let Some(start) = start else { return Ok(Some(Added { path, twin })) };
         let small = entry.size <= MOST_TEXT_BYTES;
         if small && TEXTS.iter().any(|text| text.as_bytes() == path) {
-            self.texts.insert(path.into(), text(bytes)?);
+            self.texts.insert(path.as_slice().into(), text(bytes)?);
         } else if small && programs::is_text(&path) {
             let text = text(bytes)?;
             self.count(text.len())?;
@@ -164,7 +222,7 @@ impl Draft {
             self.count(nature.weight())?;
             self.told.natures.insert(start, nature);
         }
-        Ok(())
+        Ok(Some(Added { path, twin }))
     }
 
     /// Notes a whiteout. Its parents need not stand in this layer.
@@ -203,8 +261,9 @@ impl Draft {
         Ok(walked.path)
     }
 
-    /// What a hard link is: the same as what it names, which stood before it in this layer or stands in a lower one.
-    fn linked(&self, entry: &Entry, path: &[u8]) -> io::Result<Item> {
+    /// What a hard link is, and of which path: the same as what it names, which stood before it in this layer or stands in a
+    /// lower one.
+    fn linked(&self, entry: &Entry, path: &[u8]) -> io::Result<(Item, Vec<u8>)> {
         let target = plain(&entry.target)?;
         let (directory, name) = split(&target);
         let real = match walk(directory, |path| self.stands(path)) {
@@ -217,8 +276,11 @@ impl Draft {
                 path.escape_ascii(),
                 real.escape_ascii()
             ))),
-            Some(item) => Ok(item.clone()),
-            None => Ok(Item { what: What::Lower(real.into()), mode: 0, uid: 0, gid: 0, start: None }),
+            Some(item) => Ok((item.clone(), real)),
+            None => {
+                let what = What::Lower(real.as_slice().into());
+                Ok((Item { what, mode: 0, uid: 0, gid: 0, start: None }, real))
+            }
         }
     }
 
@@ -262,7 +324,7 @@ impl Draft {
     }
 }
 
-fn text(bytes: &mut Entries<Unpacked>) -> io::Result<Vec<u8>> {
+fn text(bytes: &mut Hashed<'_>) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     bytes.take(MOST_TEXT_BYTES).read_to_end(&mut text)?;
     Ok(text)

@@ -126,6 +126,7 @@ pub(super) struct In<'a> {
 }
 
 impl<'a> In<'a> {
+    /// The bytes, none of them read yet.
     pub(super) fn new(bytes: &'a [u8]) -> In<'a> {
         In { rest: bytes, last: Vec::new() }
     }

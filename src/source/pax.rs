@@ -1,9 +1,12 @@
 //! Stage 5: extended headers of a tar (POSIX.1-2017, pax, "pax Extended Header"). Untrusted bytes in, the few facts we need out. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::source::tar::wrong;
+
+/// Before the name of an extended attribute, as star, GNU tar and all runtimes write it.
+const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// What an extended header says of the next entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +25,10 @@ pub struct Extended {
     pub gid: Option<u64>,
     /// Why readers may differ about it: what makes no difference in a layer, but does in an archive from anywhere.
     pub odd: Option<&'static str>,
+    /// When it was changed: seconds since 1970 and nanoseconds.
+    pub modified: Option<(i64, u32)>,
+    /// The extended attributes by name.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// The keys that decide what the next entry is.
@@ -48,8 +55,13 @@ pub fn read(bytes: &[u8]) -> io::Result<Extended> {
             b"uid" => extended.uid = number(value)?,
             b"gid" => extended.gid = number(value)?,
             b"GNU.sparse.name" => sparse_name = name(value)?,
+            b"mtime" => extended.modified = time(value),
             b"GNU.sparse.size" | b"GNU.sparse.realsize" => extended.real_size = number(value)?,
-            _ => {}
+            _ => {
+                if let Some(name) = key.strip_prefix(XATTR) {
+                    extended.xattrs.insert(name.to_vec(), value.to_vec());
+                }
+            }
         }
     }
     extended.path = sparse_name.or(extended.path);
@@ -82,6 +94,19 @@ fn number(value: &[u8]) -> io::Result<Option<u64>> {
 fn digits(text: &[u8]) -> Option<u64> {
     let plain = text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| plain)?.parse().ok()
+}
+
+/// `[-]SECONDS[.FRACTION]` (POSIX.1-2017, pax, "mtime"); nothing where it is no number, as nobody refuses a layer for its times.
+fn time(value: &[u8]) -> Option<(i64, u32)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let nanos: u32 = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
+    match (whole.starts_with('-'), nanos) {
+        (true, 1..) => Some((seconds.checked_sub(1)?, 1_000_000_000 - nanos)),
+        _ => Some((seconds, nanos)),
+    }
 }
 
 #[cfg(test)]
@@ -119,5 +144,26 @@ mod tests {
         assert!(read(&line("path", b"a\0b")).is_err());
         assert!(read(&line("size", b"-1")).is_err());
         assert_eq!(read(&line("size", b"")).unwrap().size, None);
+    }
+
+    #[test]
+    fn times_have_fractions_and_may_lie_before_1970() {
+        let check =
+            |text: &str, expect| assert_eq!(read(&line("mtime", text.as_bytes())).unwrap().modified, expect, "{text}");
+        check("0", Some((0, 0)));
+        check("1700000000.25", Some((1_700_000_000, 250_000_000)));
+        check("1.0000000019", Some((1, 1)));
+        check("-1.5", Some((-2, 500_000_000)));
+        check("-0.5", Some((-1, 500_000_000)));
+        check("-7", Some((-7, 0)));
+        check("1e9", None);
+        check("1.x", None);
+    }
+
+    #[test]
+    fn attributes_keep_their_bytes() {
+        let value = b"\x01\0\0\x02\n=x";
+        let read = read(&line("SCHILY.xattr.security.capability", value)).unwrap();
+        assert_eq!(read.xattrs, BTreeMap::from([(b"security.capability".to_vec(), value.to_vec())]));
     }
 }

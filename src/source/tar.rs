@@ -3,6 +3,7 @@
 //! The header block is read by the `tar` crate. What stands between the blocks is read here, because its reader takes long names of
 //! any length into memory and splits PAX records at newlines, which binary extended attributes hold: a `path` could be hidden in one.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 
 use tar::{EntryType, GnuExtSparseHeader, Header};
@@ -52,6 +53,23 @@ pub struct Entry {
     pub size: u64,
     /// Whether the bytes in the archive are the bytes of the file.
     pub whole: bool,
+    /// When its content was changed: seconds since 1970 and nanoseconds; `None` where the field is no number.
+    pub modified: Option<(i64, u32)>,
+    /// Its extended attributes, by name.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What kind of [`Type::Other`] it is.
+    pub special: Option<Special>,
+}
+
+/// What is neither a file nor a directory nor a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A character device with its numbers, major and minor.
+    Character(u32, u32),
+    /// A block device with its numbers, major and minor.
+    Block(u32, u32),
+    /// A named pipe.
+    Fifo,
 }
 
 /// The entries of a tar. As a reader it gives the bytes of the entry that came last.
@@ -251,6 +269,9 @@ impl<R: Read> Entries<R> {
             gid: owner("group", extended.gid.map_or_else(|| number(&old.gid, || header.gid()), Ok)?)?,
             size: if kind == Type::File { size } else { 0 },
             whole: !holes && extended.real_size.is_none(),
+            modified: extended.modified.or_else(|| modified(&old.mtime)),
+            special: special(header),
+            xattrs: extended.xattrs,
             target: if matches!(kind, Type::Link | Type::HardLink) { target } else { Vec::new() },
             path,
         })
@@ -314,6 +335,24 @@ fn kind(header: &Header, path: &[u8]) -> io::Result<Type> {
 /// A number whose field may be empty, which is 0.
 fn number(field: &[u8], read: impl Fn() -> io::Result<u64>) -> io::Result<u64> {
     if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(0) } else { read() }
+}
+
+/// The time in a header; one before 1970 stands there as a negative number of 64 bits, as GNU tar and Go write it.
+fn modified(field: &[u8; 12]) -> Option<(i64, u32)> {
+    let mut header = Header::new_old();
+    header.as_old_mut().mtime = *field;
+    Some((number(field, || header.mtime()).ok()? as i64, 0))
+}
+
+fn special(header: &Header) -> Option<Special> {
+    let number = |read: io::Result<Option<u32>>| read.ok().flatten().unwrap_or(0);
+    let numbers = (number(header.device_major()), number(header.device_minor()));
+    match header.entry_type() {
+        EntryType::Char => Some(Special::Character(numbers.0, numbers.1)),
+        EntryType::Block => Some(Special::Block(numbers.0, numbers.1)),
+        EntryType::Fifo => Some(Special::Fifo),
+        _ => None,
+    }
 }
 
 fn owner(what: &str, id: u64) -> io::Result<u32> {

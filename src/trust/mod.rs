@@ -1,6 +1,7 @@
 //! Stage 8: may it go out, and who vouches. Images in, what they are made of and how, as documents, out; keys, signatures and policies
 //! in, what was signed, or proven and by whom, out. May read key and root files and ask registries and the services of sigstore.
 
+pub mod about;
 pub mod attach;
 pub mod base;
 pub mod compare;

@@ -148,6 +148,14 @@ impl Image {
         }
     }
 
+    /// Where it is, if that is not the store.
+    pub(super) fn base(&self) -> Option<&plan::Base> {
+        match &self.origin {
+            Origin::Base(base) => Some(base),
+            Origin::Store => None,
+        }
+    }
+
     /// The repository of a registry that holds a blob of it.
     pub fn holder(&self, digest: &Digest) -> Option<&Repository> {
         match (self.repository(), self.elsewhere.get(digest)) {

@@ -2,6 +2,7 @@
 
 mod bases;
 mod indexes;
+mod inside;
 mod layers;
 mod places;
 mod strata;

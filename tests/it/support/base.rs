@@ -34,6 +34,11 @@ pub fn bytes(path: &str, mode: u32, content: Vec<u8>) -> Entry {
     Entry { content, mode, ..file(path, "") }
 }
 
+/// A hard link.
+pub fn hard(path: &str, target: &str) -> Entry {
+    Entry { kind: tar::EntryType::Link, link: target.into(), ..file(path, "") }
+}
+
 /// A file, mode 0644.
 pub fn file(path: &str, content: &str) -> Entry {
     Entry {
@@ -156,17 +161,30 @@ impl Base {
 
     /// Writes an index of two platforms; both have the same files but for `etc/arch`.
     pub fn write_index(&self, project: &Project, path: &str) -> String {
-        let mut children = Vec::new();
-        for arch in ["amd64", "arm64"] {
-            let base = self.clone().layer([dir("etc"), file("etc/arch", arch)]);
-            let mut child = base.manifest(project, path, arch);
-            child["platform"] = json!({"os": "linux", "architecture": arch});
-            children.push(child);
-        }
+        let mut children = self.children(project, path);
         let attestation = put(project, path, INDEX_TYPES[0], b"{}");
         let unknown = json!({"os": "unknown", "architecture": "unknown"});
         children.push(json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": attestation["size"],
             "digest": attestation["digest"], "platform": unknown}));
+        self.index(project, path, &children)
+    }
+
+    /// The same without an attestation.
+    pub fn write_several(&self, project: &Project, path: &str) -> String {
+        self.index(project, path, &self.children(project, path))
+    }
+
+    fn children(&self, project: &Project, path: &str) -> Vec<Value> {
+        let child = |arch| {
+            let base = self.clone().layer([dir("etc"), file("etc/arch", arch)]);
+            let mut child = base.manifest(project, path, arch);
+            child["platform"] = json!({"os": "linux", "architecture": arch});
+            child
+        };
+        ["amd64", "arm64"].into_iter().map(child).collect()
+    }
+
+    fn index(&self, project: &Project, path: &str, children: &[Value]) -> String {
         let media_type = INDEX_TYPES[usize::from(self.docker)];
         let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": children});
         let descriptor = put(project, path, media_type, &serde_json::to_vec(&index).unwrap());

@@ -8,7 +8,7 @@ pub mod elf;
 pub mod layout;
 pub mod project;
 
-pub use base::{Base, bytes, dir, executable, file, link};
+pub use base::{Base, bytes, dir, executable, file, hard, link};
 pub use elf::Elf;
 pub use layout::{Entry, Image, canonical};
 pub use project::Project;
