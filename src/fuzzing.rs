@@ -19,7 +19,7 @@ use crate::source;
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 13] = [
+pub const DOORS: [(&str, Door); 14] = [
     ("address", registry::fuzzing::address),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),

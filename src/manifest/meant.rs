@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checks::Checks;
+use super::inputs::{Archive, Skeleton, Taken, TrustStore};
 use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
@@ -42,8 +43,19 @@ pub struct Manifest {
     pub tags: Option<TagRules>,
     /// What the image is judged by, beside the rules' defaults.
     pub checks: Checks,
-    /// A base that lacks its digest, and where it stands.
-    pub unpinned: Vec<(Reference, Place)>,
+    /// The images that lack their digest.
+    pub unpinned: Vec<Unpinned>,
+}
+
+/// An image that is named without its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpinned {
+    /// The key that names it: `base` or `from`.
+    pub key: &'static str,
+    /// Its name.
+    pub reference: Reference,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// What `[sign]` says.
@@ -321,6 +333,14 @@ pub enum What {
     Group { name: String, gid: u32, members: Vec<String> },
     /// A path of the base that is hidden.
     Remove,
+    /// The contents of an archive.
+    Archive(Archive),
+    /// Files out of another image.
+    Taken(Taken),
+    /// Certificates that are trusted.
+    TrustStore(TrustStore),
+    /// What any system has.
+    Skeleton(Skeleton),
 }
 
 /// A copy of a file or of a directory's contents.

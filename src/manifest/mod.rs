@@ -8,6 +8,7 @@ mod check;
 mod checks;
 mod config;
 pub mod grammar;
+pub mod inputs;
 mod items;
 pub mod locate;
 mod matcher;
@@ -24,11 +25,12 @@ mod written;
 
 pub use base::{Base, Local};
 pub use checks::{Checks, FileCheck, PathGlob, Ruling, shown as shown_size};
+pub use inputs::{Archive, Location as Whence, Pick, Skeleton, Taken, TrustStore};
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
     Account, Annotations, Attest, Bill, Command, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method,
-    Owner, Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
+    Owner, Pattern, SignatureFormat, Signing, Source, TagRules, Template, Unpinned, Vouched, Voucher, What, Who,
 };
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};

@@ -9,6 +9,7 @@
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
+//! download   a file from anywhere on the web, by the same rules
 //! probe      what a registry can do, for `doctor` and `login`
 //! fuzzing    doors to the readers of a server's words
 //! ```
@@ -18,6 +19,7 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
+mod download;
 mod failure;
 pub(crate) mod fuzzing;
 mod hosts;

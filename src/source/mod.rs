@@ -4,6 +4,7 @@
 //! A base's files are indexed as a runtime with overlayfs would show them. Within one layer, a path below a link goes where the link leads;
 //! across layers it does not, it puts a directory in the link's place.
 
+pub mod archive;
 mod base;
 mod blob;
 mod choose;
@@ -18,26 +19,29 @@ mod look;
 pub mod member;
 mod memo;
 mod merge;
+mod parcel;
 mod parts;
 mod pax;
 mod place;
 mod strata;
+mod strict;
 mod tar;
 mod texts;
 mod unpack;
 mod users;
 mod walk;
+mod web;
 
 #[cfg(test)]
 pub mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Base, base, index_of};
-pub use blob::fetch;
+pub use self::image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
+pub use base::{Base, base, image, index_of};
+pub use blob::{blocking, fetch};
 pub use contents::{Layer, gather, layer, refused, unpacked};
 pub use files::files;
-pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
 pub use index::{Bytes, FileIndex, Kind, Node};
 pub use list::plain;
 pub use member::{Member, Stretch};
@@ -46,3 +50,4 @@ pub use place::{Kept, Place, Spot};
 pub use strata::{Seat, Strata};
 pub use tar::{Entry, Type};
 pub use walk::{Obstacle, Parent, Stands, walk};
+pub use web::fetch_file;
