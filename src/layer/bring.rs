@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use sha2::{Digest as _, Sha256};
 
 use super::found::{Brought, Found, Piece};
+use super::libraries;
 use super::read;
 use super::select::{Chosen, Kind, Offer, Rules, select};
 use super::tree::{Body, Content, Seen};
@@ -44,6 +45,7 @@ pub async fn bring(
                     (archive.location.place(), known.archive(ctx, item, archive, found, report).await)
                 }
                 What::Taken(taken) => (&taken.place, self::taken(ctx, item, taken, report).await),
+                What::Libraries(wanted) => (&wanted.place, libraries::bring(ctx, item, wanted, found).await),
                 _ => {
                     brought.push(found.clone());
                     continue;
@@ -52,7 +54,8 @@ pub async fn bring(
             brought.push(match result {
                 Ok(found) => found,
                 Err(error) => {
-                    report.add(finding(error, item.table, place)?);
+                    let code = if matches!(item.what, What::Libraries(_)) { "libs" } else { item.table };
+                    report.add(finding(error, code, place)?);
                     Found::Nothing
                 }
             });

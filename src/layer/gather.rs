@@ -19,7 +19,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Place, Report, Result, printable};
 use crate::manifest::grammar::nearest;
 use crate::manifest::words::unexpanded;
-use crate::manifest::{Archive, Copy, Item, Manifest, Source, Template, TrustStore, What, Whence};
+use crate::manifest::{Archive, Copy, Item, Libraries, Manifest, Source, Template, TrustStore, What, Whence};
 use crate::oci::Digest;
 
 mod walk;
@@ -84,18 +84,20 @@ struct Gather<'a> {
 impl Gather<'_> {
     fn item(&mut self, item: &Item) -> Result<Found> {
         match &item.what {
-            What::Binary { source, .. } => match self.resolve(source)? {
-                Some((_, facts)) if facts.is_dir() => {
-                    self.report.add(
-                        Finding::error("source", format!("`{}` is a directory", printable(&source.written)))
-                            .at(&source.place, "a `[[binary]]` is one file")
-                            .help("use `[[file]]` to copy a directory"),
-                    );
-                    Ok(Found::Nothing)
+            What::Binary { source, .. } | What::Libraries(Libraries { program: source, .. }) => {
+                match self.resolve(source)? {
+                    Some((_, facts)) if facts.is_dir() => {
+                        self.report.add(
+                            Finding::error("source", format!("`{}` is a directory", printable(&source.written)))
+                                .at(&source.place, "a `[[binary]]` is one file")
+                                .help("use `[[file]]` to copy a directory"),
+                        );
+                        Ok(Found::Nothing)
+                    }
+                    Some((path, facts)) => Ok(self.file(&source.written, source, path, &facts)),
+                    None => Ok(Found::Nothing),
                 }
-                Some((path, facts)) => Ok(self.file(&source.written, source, path, &facts)),
-                None => Ok(Found::Nothing),
-            },
+            }
             What::Copy(copy) => self.copy(copy),
             What::Template(template) => self.template(template),
             What::Archive(Archive { location: Whence::File(source, _), .. }) => match self.resolve(source)? {

@@ -57,6 +57,9 @@ fn add(ctx: &Ctx, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> R
         (What::Taken(taken), Found::Brought(brought)) => {
             add(&name(&taken.from), brought.from, Origin::Image(taken.from.clone()));
         }
+        (What::Libraries(wanted), Found::Brought(brought)) => {
+            add(&name(&wanted.from), brought.from, Origin::Image(wanted.from.clone()));
+        }
         (_, Found::Certificates(_, files)) => files.iter().for_each(|(name, digest)| add(name, *digest, Origin::File)),
         (_, Found::Text(_, digest)) => {
             source(what).into_iter().for_each(|source| add(&source.written, *digest, Origin::File))

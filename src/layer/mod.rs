@@ -12,6 +12,7 @@ mod golden;
 mod ignore;
 mod inputs;
 mod join;
+mod libraries;
 pub mod look;
 pub mod make;
 mod merged;

@@ -81,6 +81,7 @@ fn origin(item: &Item, here: &str) -> String {
         What::Copy(copy) => format!("{here}, from `{}`", printable(&copy.source.written)),
         What::Archive(archive) => format!("{here}, from `{}`", printable(archive.location.written())),
         What::Taken(taken) => format!("{here}, from `{}`", taken.from),
+        What::Libraries(wanted) => format!("{here}, a library from `{}`", wanted.from),
         _ => here.to_string(),
     }
 }
@@ -174,7 +175,10 @@ impl Place<'_> {
             return;
         };
         let other = &self.items[known.item as usize];
-        let same = matches!((&known.body, &entry.body), (Body::Directory, Body::Directory))
+        // Two programs may bring the same library along.
+        let both = [item, other].iter().all(|item| matches!(item.what, What::Libraries(_)));
+        let alike = matches!((&known.body, &entry.body), (Body::Directory, Body::Directory));
+        let same = (alike || both && known.body == entry.body)
             && (known.mode, known.uid, known.gid) == (entry.mode, entry.uid, entry.gid);
         match (item.replace, other.replace) {
             _ if same => {
@@ -198,6 +202,10 @@ impl Place<'_> {
     /// Whether the entry may stand where the base has something; `false` too where there is nothing left to do.
     fn suits_base(&mut self, item: &Item, real: &str, entry: &Entry) -> bool {
         let Some(node) = self.index.get(real) else { return true };
+        if matches!(item.what, What::Libraries(_)) && node.kind != Kind::Directory {
+            self.libraries_of_its_own(item, real, entry.item);
+            return false;
+        }
         let (has, what) = match (&node.kind, &entry.body) {
             (Kind::Directory, Body::Directory) if item.table != "dir" => return false,
             (Kind::Directory, Body::Directory) if item.replace => return true,
@@ -229,6 +237,17 @@ impl Place<'_> {
                 .help("choose another destination, or say `replace = true` to replace what the base has"),
         );
         false
+    }
+
+    /// Libraries of two images do not fit together; said once of each program.
+    fn libraries_of_its_own(&mut self, item: &Item, real: &str, at: u32) {
+        if self.told.insert((at, at)) {
+            let what = format!("`libs = \"copy\"` would replace `/{}` of the base", printable(real));
+            let finding = Finding::error("base-conflict", what).at(&item.place, "copied for this program");
+            self.report.add(finding.help(
+                "the base has libraries of its own: leave `libs` out, or take a base without any, such as `scratch`",
+            ));
+        }
     }
 
     /// A declared directory that the base has stays as it is; where it was declared in another way, that is said. Nothing is left

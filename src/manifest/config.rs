@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::base::{Base, Local};
 use super::grammar::nearest;
-use super::meant::{Command, Config, Edit, EnvEdit, Unpinned};
+use super::meant::{Config, Edit, EnvEdit, Unpinned};
+use super::program::Command;
 use super::read::{Meaning, tidy, without_scheme};
 use super::words;
 use super::written::{Env, Spot, View, Written};

@@ -245,6 +245,8 @@ static BINARY: Table = Table {
         required("src", Kind::Text, "The file."),
         DEST,
         key("link", Kind::OneOf(&["static", "dynamic", "any"]), "How it must be linked. Default \"any\"."),
+        key("libs", Kind::OneOf(&["copy"]), "Brings its loader and its libraries along, out of `libs-from`."),
+        key("libs-from", Kind::Text, "The image that has them: `name:tag@sha256:…`, `oci:…` or `oci-archive:…`."),
         key("capabilities", Kind::List { some: false }, "File capabilities, as in \"cap_net_bind_service\"."),
         MODE,
         OWNER,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::inputs;
-use super::meant::{Copy, Item, Link, Source, Template, What};
+use super::meant::{Copy, Item, Source, Template, What};
+use super::program::{self, Link};
 use super::read::{Meaning, tidy};
 use super::words;
 use super::written::{Spot, View, Written};
@@ -14,7 +15,27 @@ const DIR_MODE: u16 = 0o755;
 
 /// All entries in the order of the file; one that makes no sense is left out, one with a wrong destination keeps its source.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Vec<Item> {
-    written.items.iter().filter_map(|(table, view)| item(meaning, table, view)).collect()
+    let mut items = Vec::new();
+    for (table, view) in &written.items {
+        let Some(item) = item(meaning, table, view) else { continue };
+        let libraries = match &item.what {
+            What::Binary { source, link, .. } => program::libraries(meaning, view, source, *link),
+            _ => None,
+        };
+        // They stand where they stand in their image, whatever is said of the program.
+        items.extend(libraries.map(|libraries| Item {
+            dest: String::new(),
+            into: true,
+            what: What::Libraries(libraries),
+            mode: None,
+            owner: None,
+            layer: None,
+            replace: false,
+            ..item.clone()
+        }));
+        items.push(item);
+    }
+    items
 }
 
 fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item> {

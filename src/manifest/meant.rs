@@ -9,6 +9,7 @@ use super::base::Base;
 use super::checks::Checks;
 use super::inputs::{Archive, Skeleton, Taken, TrustStore};
 use super::matcher::Matcher;
+use super::program::{Command, Libraries, Link};
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
@@ -260,15 +261,6 @@ pub struct Config {
     pub unset: Vec<Edit>,
 }
 
-/// A program and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The words, at least one.
-    pub words: Vec<String>,
-    /// Where the first one stands.
-    pub place: Place,
-}
-
 /// A change of one environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvEdit {
@@ -317,6 +309,8 @@ pub struct Item {
 pub enum What {
     /// A program: one file.
     Binary { source: Source, link: Link, capabilities: u64 },
+    /// The loader and the libraries of a program, out of another image.
+    Libraries(Libraries),
     /// A file, or a directory's contents.
     Copy(Copy),
     /// A file whose content stands in the manifest.
@@ -374,17 +368,6 @@ pub struct Source {
     pub written: String,
     /// Where that stands.
     pub place: Place,
-}
-
-/// How a program must be linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// Without a loader.
-    Static,
-    /// With one.
-    Dynamic,
-    /// Either way.
-    Any,
 }
 
 /// A user or group by name or number.

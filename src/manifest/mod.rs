@@ -13,7 +13,8 @@ mod items;
 pub mod locate;
 mod matcher;
 pub mod meant;
-pub mod read;
+pub mod program;
+mod read;
 pub mod rules;
 pub mod schema;
 mod sign;
@@ -29,8 +30,9 @@ pub use inputs::{Archive, Location as Whence, Pick, Skeleton, Taken, TrustStore}
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Attest, Bill, Command, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method,
-    Owner, Pattern, SignatureFormat, Signing, Source, TagRules, Template, Unpinned, Vouched, Voucher, What, Who,
+    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Manifest, Method, Owner, Pattern,
+    SignatureFormat, Signing, Source, TagRules, Template, Unpinned, Vouched, Voucher, What, Who,
 };
+pub use program::{Command, Libraries, Link};
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};

@@ -126,7 +126,7 @@ fn layers(items: &[Item]) -> Vec<LayerPlan> {
                 });
                 ((2, order), name.as_str())
             }
-            (None, What::Archive(_) | What::Taken(_)) => ((0, 0), "imports"),
+            (None, What::Archive(_) | What::Taken(_) | What::Libraries(_)) => ((0, 0), "imports"),
             (None, What::Binary { .. }) => ((3, 0), "binaries"),
             (None, _) => ((1, 0), "files"),
         };
