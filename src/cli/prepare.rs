@@ -10,8 +10,8 @@ use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Asked, Contents, Found, Natures, Placed};
 use crate::manifest::values::Created;
-use crate::manifest::{self, Manifest};
-use crate::oci::{Platform, Reference};
+use crate::manifest::{self, Manifest, Unpinned};
+use crate::oci::Platform;
 use crate::plan::{Base, ImagePlan, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
@@ -95,8 +95,8 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         Ok((manifest, Arc::new(found), report))
     })
     .await?;
-    for (reference, place) in &manifest.unpinned {
-        report.add(unpinned(session, reference, place).await);
+    for image in &manifest.unpinned {
+        report.add(unpinned(session, image).await);
     }
     let plan = Arc::new(Plan::new(&manifest));
     if report.errors().next().is_some() {
@@ -105,15 +105,17 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
+    let found = Arc::new(layer::bring(ctx, &manifest, &found, &mut report).await?);
     let (mut placed, mut indexes) = (Vec::new(), Vec::new());
     for (at, base) in bases.iter().enumerate() {
         let index = Arc::new(files(session, &plan, &plan.images[at], base).await?);
         indexes.push(index.clone());
-        let (plan, found, base) = (plan.clone(), found.clone(), base.clone());
+        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at]).await?;
+        let (plan, base) = (plan.clone(), base.clone());
         let placing = move || {
             let mut report = Report::default();
             let user = &base.image.config.user;
-            Ok((layer::place(&plan.images[at], &found[at], &index, user, &mut report), report))
+            Ok((layer::place(&plan.images[at], &found, &index, user, &mut report), report))
         };
         let (image, own) = aside(ctx, placing).await?;
         placed.push(image);
@@ -161,10 +163,11 @@ fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
     Ok(())
 }
 
-/// A base without a digest: the line to paste, if the registry can be asked.
-async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -> Finding {
-    let finding =
-        Finding::error("unpinned-base", format!("the base `{reference}` lacks its digest")).at(place, "a tag can move");
+/// An image without a digest: the line to paste, if the registry can be asked.
+async fn unpinned(session: &Session<'_>, Unpinned { key, reference, place }: &Unpinned) -> Finding {
+    let what = if *key == "base" { "base" } else { "image" };
+    let finding = Finding::error("unpinned-base", format!("the {what} `{reference}` lacks its digest"))
+        .at(place, "a tag can move");
     let tag = reference.tag.clone().or_else(|| "latest".parse().ok());
     let asked = match &tag {
         Some(tag) if !session.options.offline => {
@@ -176,7 +179,7 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
     };
     match (asked, &tag) {
         (Ok(Some(digest)), Some(tag)) => finding
-            .help(format!("write `base = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository)),
+            .help(format!("write `{key} = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository)),
         (Ok(None), Some(tag)) if !session.options.offline => finding.help(format!(
             "the registry has no tag `{tag}` in `{}`; write a tag with its digest",
             reference.repository

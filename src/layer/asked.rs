@@ -9,12 +9,13 @@ use super::make::explain;
 use super::pack::PackError;
 use super::place::Placed;
 use super::read;
-use super::tree::{Body, Content, Disk, Entry};
+use super::tree::{Body, Content, Entry};
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::manifest::rules::MAX_WASTED;
 use crate::oci::Digest;
 use crate::plan::Plan;
+use crate::store::Store;
 
 /// How many bytes of a file are read at once.
 const CHUNK: usize = 256 << 10;
@@ -46,7 +47,7 @@ pub fn ask(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Asked>> {
             ctx.cancel.check()?;
             let blame = |error| explain(plan, image, PackError { item: Some(entry.item), error });
             if path.rsplit('/').next().is_some_and(|name| names.contains(name)) {
-                asked.texts.insert(path.clone(), text(content).map_err(blame)?);
+                asked.texts.insert(path.clone(), text(content, &ctx.store).map_err(blame)?);
             }
             let size = content.size();
             if size >= SMALLEST && sizes.get(&size).is_some_and(|count| *count > 1) {
@@ -63,25 +64,15 @@ fn content(entry: &Entry) -> Option<&Content> {
 }
 
 /// The first bytes of a content.
-fn text(content: &Content) -> Result<Vec<u8>> {
-    match content {
-        Content::Inline(bytes) => Ok(bytes.get(..bytes.len().min(MOST_TEXT)).unwrap_or_default().to_vec()),
-        Content::Disk(Disk { seen, .. }) if seen.size == 0 => Ok(Vec::new()),
-        Content::Disk(disk) => {
-            let mut text = vec![0; usize::try_from(disk.seen.size).unwrap_or(MOST_TEXT).min(MOST_TEXT)];
-            let count = read::open(disk.path(), disk.seen)?.fill(&mut text)?;
-            text.truncate(count);
-            Ok(text)
-        }
-    }
+fn text(content: &Content, store: &Store) -> Result<Vec<u8>> {
+    let mut text = vec![0; usize::try_from(content.size()).unwrap_or(MOST_TEXT).min(MOST_TEXT)];
+    let count = read::content(content, store)?.fill(&mut text)?;
+    text.truncate(count);
+    Ok(text)
 }
 
 fn digest(ctx: &Ctx, content: &Content) -> Result<Digest> {
-    let disk = match content {
-        Content::Inline(bytes) => return Ok(Digest::of(bytes)),
-        Content::Disk(disk) => disk,
-    };
-    let (mut source, mut hasher, mut chunk) = (read::open(disk.path(), disk.seen)?, Sha256::new(), vec![0; CHUNK]);
+    let (mut source, mut hasher, mut chunk) = (read::content(content, &ctx.store)?, Sha256::new(), vec![0; CHUNK]);
     loop {
         ctx.cancel.check()?;
         let count = source.fill(&mut chunk)?;

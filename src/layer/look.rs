@@ -10,11 +10,12 @@ use super::make::explain;
 use super::pack::PackError;
 use super::place::Placed;
 use super::read;
-use super::tree::{Body, Content, Disk, Entry};
+use super::tree::{Body, Entry};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::facts::{Facts, Look};
 use crate::plan::Plan;
+use crate::store::Store;
 
 /// How many bytes of a file are read at once.
 const CHUNK: usize = 256 << 10;
@@ -73,7 +74,7 @@ fn all(ctx: &Ctx, jobs: &[Job<'_>]) -> Result<Vec<(usize, Facts)>, (usize, PackE
                 if at > failed.load(Ordering::Relaxed) {
                     break 'files;
                 }
-                let facts = ctx.cancel.check().and_then(|()| one(job, &mut chunk));
+                let facts = ctx.cancel.check().and_then(|()| one(job, &ctx.store, &mut chunk));
                 if facts.is_err() {
                     failed.fetch_min(at, Ordering::Relaxed);
                 }
@@ -101,18 +102,11 @@ fn all(ctx: &Ctx, jobs: &[Job<'_>]) -> Result<Vec<(usize, Facts)>, (usize, PackE
     facts.collect()
 }
 
-fn one(job: &Job<'_>, chunk: &mut [u8]) -> Result<Facts> {
-    match &job.entry.body {
-        Body::File(Content::Inline(bytes)) => Ok(Facts::of(bytes)),
-        Body::File(Content::Disk(disk)) => disk_facts(disk, chunk),
-        Body::Directory | Body::Link(_) | Body::Whiteout => {
-            Err(Error::bug(format!("looking at the entry `{}`: it has no content", job.path)))
-        }
-    }
-}
-
-fn disk_facts(disk: &Disk, chunk: &mut [u8]) -> Result<Facts> {
-    let (mut source, mut look) = (read::open(disk.path(), disk.seen)?, Look::new(disk.seen.size));
+fn one(job: &Job<'_>, store: &Store, chunk: &mut [u8]) -> Result<Facts> {
+    let Body::File(content) = &job.entry.body else {
+        return Err(Error::bug(format!("looking at the entry `{}`: it has no content", job.path)));
+    };
+    let (mut source, mut look) = (read::content(content, store)?, Look::new(content.size()));
     loop {
         let count = source.fill(chunk)?;
         let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };

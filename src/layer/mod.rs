@@ -3,12 +3,16 @@
 
 mod accounts;
 mod asked;
+mod bring;
 mod compress;
+mod found;
 pub mod gather;
 #[cfg(test)]
 mod golden;
 mod ignore;
 mod inputs;
+mod join;
+mod libraries;
 pub mod look;
 pub mod make;
 mod merged;
@@ -17,14 +21,19 @@ pub mod pack;
 mod pipe;
 pub mod place;
 mod read;
+mod roots;
+mod select;
 mod tar;
 #[cfg(test)]
 mod tests;
 pub mod tree;
 
 pub use asked::{Asked, ask};
-pub use gather::{Found, gather};
-pub use inputs::{Input, inputs};
+pub use bring::bring;
+pub use found::Found;
+pub use gather::gather;
+pub use inputs::{Input, Origin, inputs};
+pub use join::with_base;
 pub use look::{Contents, look};
 pub use make::{Made, make_all};
 pub use merged::{Merged, Thing, What};

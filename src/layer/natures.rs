@@ -1,5 +1,5 @@
 //! Stage 6: what the files of an image's own layers are, before anything is packed. Trees in, natures out. Reads the first bytes of each file,
-//! and of a program the few parts that tell of it, each exactly as it was listed.
+//! and of a program the few parts that tell of it, each exactly as it was listed; may use the store.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,13 @@ use object::read::ReadCache;
 use super::pack::PackError;
 use super::place::Placed;
 use super::read;
-use super::tree::{Body, Content, Disk, Seen, Tree};
+use super::tree::{Body, Content, Seen, Tree};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::facts::programs::{self, Nature};
 use crate::plan::Plan;
+use crate::source::Stretch;
+use crate::store::Store;
 
 /// Largest text that a loader reads, in bytes.
 const MOST_TEXT: u64 = 1 << 20;
@@ -28,7 +30,7 @@ pub struct Natures {
 
 /// Looks at the own files of all images; a file that several of them have is looked at once.
 pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Natures>> {
-    let mut known = BTreeMap::new();
+    let mut known = Known::default();
     let mut all = Vec::new();
     for (at, image) in placed.iter().enumerate() {
         let natures = trees(ctx, &image.trees, &mut known);
@@ -37,8 +39,44 @@ pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Natures>
     Ok(all)
 }
 
-/// The natures of files of this machine by what was seen of them.
-type Known = BTreeMap<Seen, Option<Nature>>;
+/// The natures of files by where they are: a file of this machine, or a stretch of a blob.
+#[derive(Default)]
+struct Known {
+    disk: BTreeMap<Seen, Option<Nature>>,
+    stored: BTreeMap<Stretch, Option<Nature>>,
+}
+
+impl Known {
+    fn nature(&mut self, content: &Content, store: &Store) -> Result<Option<Nature>> {
+        let known = match content {
+            Content::Inline(_) => None,
+            Content::Disk(disk) => self.disk.get(&disk.seen),
+            Content::Stored(stretch) => self.stored.get(stretch),
+        };
+        if let Some(known) = known {
+            return Ok(known.clone());
+        }
+        let nature = match content {
+            Content::Inline(bytes) => programs::read(&**bytes),
+            Content::Disk(_) => {
+                read::content(content, store)?.file().and_then(|file| programs::read(&ReadCache::new(file)))
+            }
+            Content::Stored(stretch) => stored(stretch, store)?,
+        };
+        match content {
+            Content::Inline(_) => None,
+            Content::Disk(disk) => self.disk.insert(disk.seen, nature.clone()),
+            Content::Stored(stretch) => self.stored.insert(*stretch, nature.clone()),
+        };
+        Ok(nature)
+    }
+}
+
+fn stored(stretch: &Stretch, store: &Store) -> Result<Option<Nature>> {
+    let blob = stretch.blob;
+    let opened = store.open(&blob)?.ok_or_else(|| Error::local(format!("the blob {blob} vanished from the store")))?;
+    Ok(programs::read(ReadCache::new(opened.0).range(stretch.start, stretch.size)))
+}
 
 fn trees(ctx: &Ctx, trees: &[Tree], known: &mut Known) -> Result<Natures, PackError> {
     let mut natures = Natures::default();
@@ -47,39 +85,19 @@ fn trees(ctx: &Ctx, trees: &[Tree], known: &mut Known) -> Result<Natures, PackEr
         ctx.cancel.check()?;
         let blame = |error: Error| PackError { item: Some(entry.item), error };
         if programs::is_text(path.as_bytes()) && content.size() <= MOST_TEXT {
-            natures.texts.insert(path.clone(), text(content).map_err(blame)?);
+            natures.texts.insert(path.clone(), text(content, &ctx.store).map_err(blame)?);
         }
-        let nature = match content {
-            Content::Inline(bytes) => programs::read(&**bytes),
-            Content::Disk(disk) => match known.get(&disk.seen) {
-                Some(nature) => nature.clone(),
-                None => {
-                    let nature = on_disk(disk).map_err(blame)?;
-                    known.insert(disk.seen, nature.clone());
-                    nature
-                }
-            },
-        };
+        let nature = known.nature(content, &ctx.store).map_err(blame)?;
         natures.files.extend(nature.map(|nature| (path.clone(), nature)));
     }
     Ok(natures)
 }
 
-fn on_disk(disk: &Disk) -> Result<Option<Nature>> {
-    let source = read::open(disk.path(), disk.seen)?;
-    Ok(programs::read(&ReadCache::new(source.file())))
-}
-
-fn text(content: &Content) -> Result<Vec<u8>> {
-    match content {
-        Content::Inline(bytes) => Ok(bytes.to_vec()),
-        Content::Disk(disk) => {
-            let mut source = read::open(disk.path(), disk.seen)?;
-            let mut text = vec![0; usize::try_from(disk.seen.size.min(MOST_TEXT)).unwrap_or_default()];
-            let count = source.fill(&mut text)?;
-            text.truncate(count);
-            source.finish()?;
-            Ok(text)
-        }
-    }
+fn text(content: &Content, store: &Store) -> Result<Vec<u8>> {
+    let mut source = read::content(content, store)?;
+    let mut text = vec![0; usize::try_from(content.size().min(MOST_TEXT)).unwrap_or_default()];
+    let count = source.fill(&mut text)?;
+    text.truncate(count);
+    source.finish()?;
+    Ok(text)
 }

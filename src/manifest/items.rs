@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::meant::{Copy, Item, Link, Source, Template, What};
+use super::inputs;
+use super::meant::{Copy, Item, Source, Template, What};
+use super::program::{self, Link};
 use super::read::{Meaning, tidy};
 use super::words;
 use super::written::{Spot, View, Written};
@@ -13,7 +15,27 @@ const DIR_MODE: u16 = 0o755;
 
 /// All entries in the order of the file; one that makes no sense is left out, one with a wrong destination keeps its source.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Vec<Item> {
-    written.items.iter().filter_map(|(table, view)| item(meaning, table, view)).collect()
+    let mut items = Vec::new();
+    for (table, view) in &written.items {
+        let Some(item) = item(meaning, table, view) else { continue };
+        let libraries = match &item.what {
+            What::Binary { source, link, .. } => program::libraries(meaning, view, source, *link),
+            _ => None,
+        };
+        // They stand where they stand in their image, whatever is said of the program.
+        items.extend(libraries.map(|libraries| Item {
+            dest: String::new(),
+            into: true,
+            what: What::Libraries(libraries),
+            mode: None,
+            owner: None,
+            layer: None,
+            replace: false,
+            ..item.clone()
+        }));
+        items.push(item);
+    }
+    items
 }
 
 fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item> {
@@ -29,6 +51,10 @@ fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item>
         "symlink" => symlink(meaning, view),
         "user" => user(meaning, view),
         "group" => group(meaning, view),
+        "archive" => inputs::archive(meaning, view).map(What::Archive),
+        "copy" => inputs::taken(meaning, view).map(What::Taken),
+        "trust-store" => inputs::trust_store(meaning, view).map(What::TrustStore),
+        "skeleton" => Some(What::Skeleton(inputs::skeleton(view))),
         _ => Some(What::Remove),
     };
     let owner =
@@ -38,7 +64,7 @@ fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item>
     let (dest, into) = dest.clone().unwrap_or_default();
     let place = view.text(if account { "name" } else { "dest" }).map_or(&view.place, |spot| &spot.place).clone();
     let root = into && dest.is_empty();
-    if root && !(matches!(what, Some(What::Copy(_)))) {
+    if root && !(matches!(what, Some(What::Copy(_) | What::Archive(_) | What::Taken(_)))) {
         meaning.report.add(
             Finding::error("path", format!("`/` cannot be the destination of a `[[{table}]]`"))
                 .at(&place, "only a directory's contents can be copied to `/`"),
@@ -63,7 +89,8 @@ fn layer(meaning: &mut Meaning, spot: &Spot<String>) -> Option<String> {
     fits.then_some(name)
 }
 
-fn source(meaning: &mut Meaning, spot: &Spot<String>) -> Option<Source> {
+/// A file or directory of the context.
+pub(super) fn source(meaning: &mut Meaning, spot: &Spot<String>) -> Option<Source> {
     let written = meaning.text(spot)?;
     if written.is_empty() || written.contains('\0') {
         meaning.report.add(

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checks::Checks;
+use super::inputs::{Archive, Skeleton, Taken, TrustStore};
 use super::keyref::KeyRef;
 use super::matcher::Matcher;
+use super::program::{Command, Libraries, Link};
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
@@ -43,8 +45,19 @@ pub struct Manifest {
     pub tags: Option<TagRules>,
     /// What the image is judged by, beside the rules' defaults.
     pub checks: Checks,
-    /// A base that lacks its digest, and where it stands.
-    pub unpinned: Vec<(Reference, Place)>,
+    /// The images that lack their digest.
+    pub unpinned: Vec<Unpinned>,
+}
+
+/// An image that is named without its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpinned {
+    /// The key that names it: `base` or `from`.
+    pub key: &'static str,
+    /// Its name.
+    pub reference: Reference,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// What `[sign]` says.
@@ -253,15 +266,6 @@ pub struct Config {
     pub unset: Vec<Edit>,
 }
 
-/// A program and its arguments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The words, at least one.
-    pub words: Vec<String>,
-    /// Where the first one stands.
-    pub place: Place,
-}
-
 /// A change of one environment variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvEdit {
@@ -310,6 +314,8 @@ pub struct Item {
 pub enum What {
     /// A program: one file.
     Binary { source: Source, link: Link, capabilities: u64 },
+    /// The loader and the libraries of a program, out of another image.
+    Libraries(Libraries),
     /// A file, or a directory's contents.
     Copy(Copy),
     /// A file whose content stands in the manifest.
@@ -326,6 +332,14 @@ pub enum What {
     Group { name: String, gid: u32, members: Vec<String> },
     /// A path of the base that is hidden.
     Remove,
+    /// The contents of an archive.
+    Archive(Archive),
+    /// Files out of another image.
+    Taken(Taken),
+    /// Certificates that are trusted.
+    TrustStore(TrustStore),
+    /// What any system has.
+    Skeleton(Skeleton),
 }
 
 /// A copy of a file or of a directory's contents.
@@ -359,17 +373,6 @@ pub struct Source {
     pub written: String,
     /// Where that stands.
     pub place: Place,
-}
-
-/// How a program must be linked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// Without a loader.
-    Static,
-    /// With one.
-    Dynamic,
-    /// Either way.
-    Any,
 }
 
 /// A user or group by name or number.

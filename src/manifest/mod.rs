@@ -8,12 +8,14 @@ mod check;
 mod checks;
 mod config;
 pub mod grammar;
+pub mod inputs;
 mod items;
 mod keyref;
 pub mod locate;
 mod matcher;
 pub mod meant;
-pub mod read;
+pub mod program;
+mod read;
 pub mod rules;
 pub mod schema;
 mod sign;
@@ -26,13 +28,15 @@ mod written;
 
 pub use base::{Base, Local};
 pub use checks::{Checks, FileCheck, PathGlob, Ruling, shown as shown_size};
+pub use inputs::{Archive, Location as Whence, Pick, Skeleton, Taken, TrustStore};
 pub use keyref::KeyRef;
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Attest, Bill, Command, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method,
-    Owner, Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
+    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Manifest, Method, Owner, Pattern,
+    SignatureFormat, Signing, Source, TagRules, Template, Unpinned, Vouched, Voucher, What, Who,
 };
+pub use program::{Command, Libraries, Link};
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};
 pub use vulnerabilities::{Permission, Rating, Unknown, Vulnerabilities, day};

@@ -53,7 +53,7 @@ pub struct ImagePlan {
 /// One layer: a name for people and for the history, and its items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerPlan {
-    /// `files`, `binaries` or a name of the manifest.
+    /// `imports`, `files`, `binaries` or a name of the manifest.
     pub name: String,
     /// Places in [`ImagePlan::items`].
     pub items: Vec<u32>,
@@ -105,7 +105,7 @@ fn image(image: &Image) -> ImagePlan {
     }
 }
 
-/// Groups by rate of change, slowest first: files, named layers in the order in which they are first named, binaries.
+/// Groups by rate of change, slowest first: archives and copies, files, named layers in the order in which they are first named, binaries.
 /// What is removed stands in the first layer made.
 fn layers(items: &[Item]) -> Vec<LayerPlan> {
     let mut groups: BTreeMap<(u8, usize), LayerPlan> = BTreeMap::new();
@@ -124,10 +124,11 @@ fn layers(items: &[Item]) -> Vec<LayerPlan> {
                     named.push(name);
                     named.len() - 1
                 });
-                ((1, order), name.as_str())
+                ((2, order), name.as_str())
             }
-            (None, What::Binary { .. }) => ((2, 0), "binaries"),
-            (None, _) => ((0, 0), "files"),
+            (None, What::Archive(_) | What::Taken(_) | What::Libraries(_)) => ((0, 0), "imports"),
+            (None, What::Binary { .. }) => ((3, 0), "binaries"),
+            (None, _) => ((1, 0), "files"),
         };
         groups.entry(key).or_insert_with(|| LayerPlan { name: name.to_string(), items: Vec::new() }).items.push(at);
     }

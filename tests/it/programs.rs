@@ -2,7 +2,7 @@
 //! that passes.
 
 use crate::support::elf::{AARCH64, Elf, X86};
-use crate::support::{Base, LOADER, Project, bytes, dir, link, manifest, rooted};
+use crate::support::{Base, LOADER, Project, bytes, dir, link, manifest, program, rooted};
 
 /// A base with glibc of this minor version, merged directories as in Debian, a shell, and `env`.
 fn glibc(minor: u32) -> Base {
@@ -416,4 +416,131 @@ fn the_finding_stands_at_its_line_in_machine_form() {
     let project = project(None, BINARY, hello().bytes());
     let done = project.run(["--format", "json", "check"]).fails(4);
     assert_eq!(done.findings(), ["missing-loader 5:7"]);
+}
+
+/// A project on `scratch` whose program takes its libraries from this image.
+fn copying(from: &Base, rest: &str, app: &Elf) -> Project {
+    let project = Project::new().file("app", app.bytes());
+    let from = from.write(&project, "root");
+    let text = format!("entrypoint = [\"/app\"]\n{BINARY}libs = \"copy\"\nlibs-from = \"{from}\"\n{rest}");
+    project.write("image.toml", manifest("scratch", &text));
+    project
+}
+
+#[test]
+fn a_program_brings_its_libraries_along() {
+    let x = Elf::library("libx.so.1").needs("liby.so").needs("libc.so.6");
+    let root = glibc(36).layer([
+        bytes("usr/lib/libx.so.1.2.3", 0o644, x.bytes()),
+        link("usr/lib/libx.so.1", "libx.so.1.2.3"),
+        bytes("usr/lib/x86_64-linux-gnu/liby.so", 0o644, Elf::library("liby.so").bytes()),
+        bytes("usr/lib/libunused.so", 0o644, Elf::library("libunused.so").bytes()),
+    ]);
+    let app = hello().needs("libx.so.1").wants("libc.so.6", &["GLIBC_2.34"]);
+    let project = copying(&root, "", &app);
+    passes(&project);
+    let image = project.layout("out").image();
+    assert_eq!(image.layer_names(), ["imports", "binaries"]);
+    let files: Vec<String> = image.listing().into_iter().filter(|line| line.starts_with('f')).collect();
+    let expect = [
+        "f 0755 0:0 app",
+        "f 0755 0:0 lib/libx.so.1",
+        "f 0755 0:0 lib/x86_64-linux-gnu/libc.so.6",
+        "f 0755 0:0 lib/x86_64-linux-gnu/liby.so",
+        "f 0755 0:0 lib64/ld-linux-x86-64.so.2",
+    ];
+    let mut found = files.clone();
+    found.sort();
+    assert_eq!(found, expect);
+    assert_eq!(image.entry("lib/libx.so.1").content, x.bytes());
+    // The same again, without the image that they were taken from.
+    std::fs::remove_dir_all(project.path("root")).unwrap();
+    let digest = image_digest(&project);
+    assert_eq!(project.run(["--offline", "build", "-o", "oci:again"]).success().digest(), digest);
+    // The origin is told.
+    let origin = project.run(["--format", "json", "plan"]).ends().json();
+    assert!(origin["images"][0]["layers"][0]["name"] == "imports", "{origin}");
+}
+
+fn image_digest(project: &Project) -> String {
+    project.layout("out").digest()
+}
+
+#[test]
+fn libraries_that_cannot_be_brought_are_told() {
+    let app = hello().needs("libx.so.1");
+    let says = ["`app` needs `libx.so.1`", "the image of `libs-from` does not have it either"];
+    refused(&copying(&glibc(36), "", &app), "missing-library", &says);
+    // What the manifest itself puts there counts.
+    let own = "[[file]]\nsrc = \"x\"\ndest = \"/usr/lib/libx.so.1\"\n";
+    passes(&copying(&glibc(36), own, &app).file("x", Elf::library("libx.so.1").bytes()));
+    let old = hello().wants("libc.so.6", &["GLIBC_2.38"]);
+    refused(&copying(&glibc(36), "", &old), "library-version", &["`app` wants GLIBC_2.38, the image has 2.36"]);
+    passes(&copying(&glibc(38), "", &old));
+    let says = [
+        "`app` needs the loader `/lib64/ld-linux-x86-64.so.2`, which `oci:root@sha256:",
+        "take an image with the C library",
+    ];
+    refused(&copying(&musl(), "", &hello()), "libs", &says);
+    passes(&copying(&musl(), "", &on_musl()));
+    // Mistakes of the manifest.
+    let wrong = |text: &str, says: &str| {
+        let project = Project::new().file("app", hello().bytes()).file("static", program(false)).file("text", "text");
+        let from = glibc(36).write(&project, "root");
+        project.write("image.toml", manifest("scratch", &text.replace("ROOT", &from)));
+        let done = project.run(["check"]).fails(2);
+        assert!(done.stderr.contains(says), "{}", done.stderr);
+    };
+    wrong(&format!("{BINARY}libs = \"copy\"\n"), "`libs = \"copy\"` needs `libs-from`");
+    wrong(&format!("{BINARY}libs-from = \"ROOT\"\n"), "`libs-from` has no meaning without `libs`");
+    wrong(&format!("{BINARY}libs = \"host\"\nlibs-from = \"ROOT\"\n"), "`libs` cannot be `host`");
+    wrong(&format!("{BINARY}libs = \"copy\"\nlibs-from = \"scratch\"\n"), "`scratch` is no image");
+    wrong(&format!("{BINARY}libs = \"copy\"\nlibs-from = \"debian:bookworm\"\n"), "lacks its digest");
+    wrong(&format!("{BINARY}link = \"static\"\nlibs = \"copy\"\nlibs-from = \"ROOT\"\n"), "has no libraries");
+    let of =
+        |name: &str| format!("[[binary]]\nsrc = \"{name}\"\ndest = \"/app\"\nlibs = \"copy\"\nlibs-from = \"ROOT\"\n");
+    wrong(&of("static"), "`static` is linked statically, it has no libraries to copy");
+    wrong(&of("text"), "`text` is no ELF program");
+    wrong(&of("gone"), "`gone` does not exist");
+}
+
+#[test]
+fn libraries_of_two_images_are_not_mixed() {
+    let project = Project::new().file("app", hello().bytes());
+    let (base, from) = (glibc(36).write(&project, "base"), glibc(38).write(&project, "root"));
+    project.write("image.toml", manifest(&base, &format!("{BINARY}libs = \"copy\"\nlibs-from = \"{from}\"\n")));
+    let done = project.run(["check"]).fails(2);
+    assert!(done.stderr.contains("`libs = \"copy\"` would replace `/usr/lib"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("error[base-conflict]").count(), 1, "{}", done.stderr);
+    // Two programs share what they bring along from one image.
+    let two = |one: &Base, other: &Base| {
+        let project = Project::new().file("app", hello().bytes());
+        let (one, other) = (one.write(&project, "one"), other.write(&project, "other"));
+        let binary = |dest: &str, from: &str| {
+            format!("[[binary]]\nsrc = \"app\"\ndest = \"{dest}\"\nlibs = \"copy\"\nlibs-from = \"{from}\"\n")
+        };
+        project.write("image.toml", manifest("scratch", &(binary("/a", &one) + &binary("/b", &other))));
+        project
+    };
+    let shared = two(&glibc(36), &glibc(36));
+    passes(&shared);
+    assert_eq!(shared.layout("out").image().listing().iter().filter(|line| line.ends_with("libc.so.6")).count(), 1);
+    let done = two(&glibc(36), &glibc(38)).run(["check"]).fails(2);
+    assert!(done.stderr.contains("libc.so.6` is written twice"), "{}", done.stderr);
+}
+
+#[test]
+fn a_library_that_only_the_cache_lists_comes_with_the_cache() {
+    let entries = [("libx.so", "/opt/x/libx.so"), ("libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6")];
+    let root = glibc(36).layer([
+        bytes("opt/x/libx.so", 0o644, Elf::library("libx.so").bytes()),
+        bytes("etc/ld.so.cache", 0o644, crate::support::elf::cache(&entries, false)),
+    ]);
+    let with = copying(&root, "", &hello().needs("libx.so"));
+    passes(&with);
+    let listing = with.layout("out").image().listing().join("\n");
+    assert!(listing.contains("opt/x/libx.so") && listing.contains("etc/ld.so.cache"), "{listing}");
+    let without = copying(&root, "", &hello());
+    passes(&without);
+    assert!(!without.layout("out").image().listing().join("\n").contains("ld.so.cache"));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Nature;
 use super::elf::Program;
-use super::search::{Asking, Family, Search};
+use super::search::{Asking, Family, Search, Way};
 
 /// Most libraries of one program.
 const MOST_LIBRARIES: usize = 4096;
@@ -26,8 +26,8 @@ pub struct Loaded {
     pub path: String,
     /// The real path of the file, without a leading `/`.
     pub real: String,
-    /// Whether only `ld.so.conf` leads there, and there is no cache that lists it.
-    pub only_configured: bool,
+    /// What leads there.
+    pub way: Way,
 }
 
 /// Something that a program would miss.
@@ -114,8 +114,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn add(&mut self, path: &str, real: &str, by: usize, only_configured: bool) -> usize {
-        let found = Loaded { path: path.to_string(), real: real.to_string(), only_configured };
+    fn add(&mut self, path: &str, real: &str, by: usize, way: Way) -> usize {
+        let found = Loaded { path: path.to_string(), real: real.to_string(), way };
         self.loaded.push(found);
         self.objects.push(Object { path: path.to_string(), real: Some(real.to_string()), by: Some(by) });
         self.objects.len() - 1
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             return self.missing.push(Missing::OddLoader(path.clone(), odd));
         }
         self.family = self.search.family(path, &real, &start.program.machine);
-        let at = self.add(path, &real, 0, false);
+        let at = self.add(path, &real, 0, Way::Direct);
         let soname = self.program(at).and_then(|loader| loader.soname.clone());
         let name = path.rsplit('/').next().unwrap_or_default().to_string();
         for name in soname.into_iter().chain([name]) {
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
             let Some(what) = what else {
                 return Some(match self.objects.iter().position(|known| known.real.as_ref() == Some(&real)) {
                     Some(known) => known,
-                    None => self.add(&one.path, &real, at, one.only_configured),
+                    None => self.add(&one.path, &real, at, one.way),
                 });
             };
             odd = odd.or(Some((one.path, what)));

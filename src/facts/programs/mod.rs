@@ -25,7 +25,7 @@ pub use elf::{Linked, Program, Wanted};
 pub use load::{Load, Loaded, Missing, load};
 pub use machine::Machine;
 pub use script::{Script, Starts};
-pub use search::Search;
+pub use search::{Search, Way};
 pub use view::View;
 
 /// How many first bytes decide what a file is: as many as the kernel reads of a script (`BINPRM_BUF_SIZE`).

@@ -42,8 +42,19 @@ pub(super) struct Asking<'a> {
 pub(super) struct Try {
     /// The path.
     pub path: String,
-    /// Whether only `ld.so.conf` leads there, which no loader reads.
-    pub only_configured: bool,
+    /// What leads there.
+    pub way: Way,
+}
+
+/// What leads to a library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The program, the environment or the loader itself.
+    Direct,
+    /// Only the cache that `ldconfig` made.
+    Listed,
+    /// Only `ld.so.conf`, which no loader reads.
+    Configured,
 }
 
 /// All that decides where libraries are looked for in one image.
@@ -98,7 +109,7 @@ impl<'a> Search<'a> {
     pub(super) fn paths(&self, family: &Family, name: &str, asking: &[Asking<'_>]) -> Option<Vec<Try>> {
         if name.contains('/') {
             let path = absolute(&self.directory, name);
-            return Some(vec![Try { path, only_configured: false }]);
+            return Some(vec![Try { path, way: Way::Direct }]);
         }
         match family {
             Family::Musl(arch) => self.musl(arch, name, asking),
@@ -109,32 +120,36 @@ impl<'a> Search<'a> {
 
     fn glibc(&self, defaults: &[String], name: &str, asking: &[Asking<'_>]) -> Vec<Try> {
         let mut paths = Vec::new();
-        let mut add = |directories: &[String], only_configured: bool| {
-            paths.extend(directories.iter().map(|at| Try { path: format!("{at}/{name}"), only_configured }));
+        let mut add = |directories: &[String], way: Way| {
+            paths.extend(directories.iter().map(|at| Try { path: format!("{at}/{name}"), way }));
         };
         let own = asking.first();
         if own.is_some_and(|own| own.program.runpath.is_none()) {
             for object in asking.iter().filter(|object| object.program.runpath.is_none()) {
-                add(&self.expanded(object.program.rpath.as_deref(), object, true), false);
+                add(&self.expanded(object.program.rpath.as_deref(), object, true), Way::Direct);
             }
         }
-        add(&self.environment.iter().map(|at| absolute(&self.directory, at)).collect::<Vec<_>>(), false);
+        add(&self.environment.iter().map(|at| absolute(&self.directory, at)).collect::<Vec<_>>(), Way::Direct);
         let Some(own) = own else { return paths };
-        add(&self.expanded(own.program.runpath.as_deref(), own, true), false);
+        add(&self.expanded(own.program.runpath.as_deref(), own, true), Way::Direct);
         if own.program.without_defaults {
             return paths;
         }
         match &self.caches[usize::from(own.program.machine.big)] {
             Some(cache) => {
+                let way = |path: &str| match path.rsplit_once('/') {
+                    Some((at, _)) if defaults.iter().any(|default| default == at) => Way::Direct,
+                    _ => Way::Listed,
+                };
                 let listed = cache.get(name).into_iter().flatten();
-                paths.extend(listed.map(|path| Try { path: path.clone(), only_configured: false }));
+                paths.extend(listed.map(|path| Try { path: path.clone(), way: way(path) }));
             }
-            None => add(&self.configured, true),
+            None => add(&self.configured, Way::Configured),
         }
-        let mut add = |directories: &[String], only_configured: bool| {
-            paths.extend(directories.iter().map(|at| Try { path: format!("{at}/{name}"), only_configured }));
+        let mut add = |directories: &[String], way: Way| {
+            paths.extend(directories.iter().map(|at| Try { path: format!("{at}/{name}"), way }));
         };
-        add(defaults, false);
+        add(defaults, Way::Direct);
         paths
     }
 
@@ -159,7 +174,7 @@ impl<'a> Search<'a> {
         }
         let defaults = || MUSL_DIRECTORIES.map(str::to_string).to_vec();
         directories.extend(conf::musl_directories(self.view, arch).unwrap_or_else(defaults));
-        let paths = directories.iter().map(|at| Try { path: format!("{at}/{name}"), only_configured: false });
+        let paths = directories.iter().map(|at| Try { path: format!("{at}/{name}"), way: Way::Direct });
         Some(paths.collect())
     }
 

@@ -37,12 +37,14 @@ fn told(user: &str, lines: &str) -> Vec<String> {
         named: None,
     };
     let (index, trees, contents) = (FileIndex::empty(), [Tree::new()], Contents::new());
+    let natures = Natures::default();
     let seen = Seen {
         plan: &plan.images[0],
         base: &base,
         index: &index,
         user,
         trees: &trees,
+        natures: &natures,
         contents: Some(&contents),
         asked: None,
         made: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{LD, program};
 use crate::facts::programs::fixture::{AARCH64, Elf, X86, cache};
-use crate::facts::programs::{Load, Loaded, Missing, Nature, Search, View, load, read};
+use crate::facts::programs::{Load, Loaded, Missing, Nature, Search, View, Way, load, read};
 
 /// An image of files and links, all by absolute path.
 #[derive(Default)]
@@ -183,7 +183,7 @@ fn configured_directories_and_the_cache() {
     let conf = "# comment\ninclude ld.so.conf.d/*.conf\nhwcap 1 nosegneg\n";
     let configured = || x().with("/etc/ld.so.conf", conf).with("/etc/ld.so.conf.d/x.conf", "/a, /opt/x\t/b=libc6\n");
     check(&configured(), &need, &[], &format!("{base} /opt/x/libx.so"), &[]);
-    assert!(loads_in(&configured(), &need, &[]).0.iter().any(|found| found.only_configured));
+    assert!(loads_in(&configured(), &need, &[]).0.iter().any(|found| found.way == Way::Configured));
     let elsewhere = x().with("/etc/ld.so.conf", conf).with("/etc/ld.so.conf.d/x.txt", "/opt/x\n");
     check(&elsewhere, &need, &[], &base, &["libx.so for /app/bin/server"]);
     for old in [false, true] {

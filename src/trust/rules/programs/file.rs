@@ -3,7 +3,7 @@
 use super::words::{self, Family};
 use super::{Fault, File, Origin, Room, on_path};
 use crate::error::printable;
-use crate::facts::programs::{Load, Missing, Nature, Program, Script, Starts, View, load};
+use crate::facts::programs::{Load, Missing, Nature, Program, Script, Starts, View, Way, load};
 use crate::manifest::rules::{
     LIBRARY_VERSION, MISSING_INTERPRETER, MISSING_LIBRARY, MISSING_LOADER, ODD_PROGRAM, WRONG_MACHINE,
 };
@@ -47,7 +47,8 @@ fn loads(room: &Room<'_>, file: &File, program: &Program) -> Vec<Fault> {
     // What a library lacks, the program that loads it may have.
     let lenient = !program.is_program();
     let mut faults: Vec<Fault> = missing.iter().map(|missing| lacks(room, file, &path, missing)).collect();
-    let configured = loaded.iter().find(|found| found.only_configured).filter(|_| file.origin != Origin::Foreign);
+    let configured =
+        loaded.iter().find(|found| found.way == Way::Configured).filter(|_| file.origin != Origin::Foreign);
     faults.extend(configured.map(|found| {
         let what = format!("`{}` finds `{}` only through `/etc/ld.so.conf`", file.shown, printable(&found.path));
         let help = "loaders read `/etc/ld.so.cache`, which the image does not have, and nothing here runs `ldconfig`; put the \
@@ -67,11 +68,11 @@ fn lacks(room: &Room<'_>, file: &File, path: &str, missing: &Missing) -> Fault {
     match missing {
         Missing::Loader(loader) => {
             let what = format!("`{shown}` needs the loader `{}`, which is not in the image", printable(loader));
-            Fault::new(&MISSING_LOADER, file, what, words::loader(family, loader, file.origin))
+            Fault::new(&MISSING_LOADER, file, what, words::loader(family, loader, file))
         }
         Missing::OddLoader(loader, odd) => {
             let what = format!("`{shown}` needs the loader `{}`, which is {odd}", printable(loader));
-            Fault::new(&MISSING_LOADER, file, what, words::loader(Family::None, loader, file.origin))
+            Fault::new(&MISSING_LOADER, file, what, words::loader(Family::None, loader, file))
         }
         Missing::Library { name, by, odd, uncached } => {
             let name = printable(name);
@@ -79,7 +80,7 @@ fn lacks(room: &Room<'_>, file: &File, path: &str, missing: &Missing) -> Fault {
                 None => format!("{} needs `{name}`, which its loader does not find in the image", who(by)),
                 Some((at, odd)) => format!("{} needs `{name}`, and `{}` is {odd}", who(by), printable(at)),
             };
-            Fault::new(&MISSING_LIBRARY, file, what, words::library(uncached.as_deref(), file.origin))
+            Fault::new(&MISSING_LIBRARY, file, what, words::library(uncached.as_deref(), file))
         }
         Missing::Version { library, by, wants, has } => {
             let (who, library, wants) = (who(by), printable(library), printable(wants));

@@ -19,8 +19,8 @@ use crate::facts::programs::{Search, View};
 use crate::image::settings;
 use crate::layer::tree::{Body, Content, Entry};
 use crate::layer::{Merged, What as Kind};
-use crate::manifest::What;
 use crate::manifest::rules::{LINK, Rule, WRONG_MACHINE};
+use crate::manifest::{Item, Source, What};
 use crate::oci::Config;
 
 /// Where programs are looked for in an image that does not say so, as engines do.
@@ -45,6 +45,8 @@ struct File {
     /// Where that is said.
     place: Place,
     origin: Origin,
+    /// Whether it brings libraries along.
+    brings: bool,
 }
 
 /// How much the manifest has to do with a file.
@@ -121,11 +123,12 @@ pub(super) fn judge(subject: &Subject<'_>, paths: &Paths<'_>) -> Vec<Found> {
 fn own(room: &Room<'_>, path: &str, entry: &Entry, content: &Content, started: bool) -> Vec<Fault> {
     let Some(item) = room.image.plan.items.get(entry.item as usize) else { return Vec::new() };
     let nature = room.image.natures.files.get(path);
-    let whole = |origin: Origin, source: &crate::manifest::Source| File {
+    let whole = |origin: Origin, source: &Source| File {
         path: path.to_string(),
         shown: printable(&source.written),
         place: source.place.clone(),
         origin,
+        brings: brings(room, source),
     };
     let file = match (&item.what, content) {
         (What::Binary { source, .. }, _) => whole(Origin::Program, source),
@@ -157,7 +160,13 @@ fn own(room: &Room<'_>, path: &str, entry: &Entry, content: &Content, started: b
 /// A file by its path in the image.
 fn base_file(room: &Room<'_>, path: &str, origin: Origin) -> File {
     let place = room.image.plan.base.1.clone();
-    File { path: path.to_string(), shown: format!("/{}", printable(path)), place, origin }
+    File { path: path.to_string(), shown: format!("/{}", printable(path)), place, origin, brings: false }
+}
+
+/// Whether a program brings its libraries along.
+fn brings(room: &Room<'_>, program: &Source) -> bool {
+    let of = |item: &Item| matches!(&item.what, What::Libraries(wanted) if wanted.program.place == program.place);
+    room.image.plan.items.iter().any(of)
 }
 
 /// The faults of the base's programs that `PATH` leads to.

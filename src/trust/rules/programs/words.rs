@@ -1,6 +1,6 @@
 //! Stage 8: the ways out of what is wrong with programs. Pure.
 
-use super::Origin;
+use super::{File, Origin};
 use crate::error::printable;
 use crate::facts::programs::{Linked, Nature, View};
 use crate::layer::Merged;
@@ -73,8 +73,8 @@ pub(super) fn machine(platform: &Platform, origin: Origin) -> Vec<String> {
 }
 
 /// The way out of a loader that is not there.
-pub(super) fn loader(family: Family, loader: &str, origin: Origin) -> Vec<String> {
-    if origin == Origin::Foreign {
+pub(super) fn loader(family: Family, loader: &str, file: &File) -> Vec<String> {
+    if file.origin == Origin::Foreign {
         return vec!["leave what needs it out, or take a base that has it".into()];
     }
     let musl = loader.contains("ld-musl-");
@@ -92,8 +92,13 @@ pub(super) fn loader(family: Family, loader: &str, origin: Origin) -> Vec<String
 }
 
 /// The way out of a library that is not there.
-pub(super) fn library(uncached: Option<&str>, origin: Origin) -> Vec<String> {
-    match (uncached, origin) {
+pub(super) fn library(uncached: Option<&str>, file: &File) -> Vec<String> {
+    match (uncached, file.origin) {
+        (None, _) if file.brings => vec![
+            "the image of `libs-from` does not have it either, where its loader looks: take another image, or put it there with \
+             `[[file]]`"
+                .into(),
+        ],
         (Some(path), _) => vec![format!(
             "`{}` is there, but `/etc/ld.so.cache` does not list it, and nothing here runs `ldconfig`: put it where the loader \
              looks by itself, or set `LD_LIBRARY_PATH` in `[env]`",
