@@ -30,6 +30,7 @@ mod places;
 mod project;
 mod registry;
 mod release;
+mod sarif;
 mod sbom;
 mod servers;
 mod sigstore;
