@@ -147,6 +147,11 @@ fn what_only_speaks_of_private_keys() {
 }
 
 #[test]
+fn beginnings_are_few_enough_to_be_looked_for_fast() {
+    assert!(tokens::beginnings().count() + super::keys::BEGINNINGS.len() <= 64);
+}
+
+#[test]
 fn a_finding_says_where_and_there_are_not_too_many() {
     let key = pem("RSA ", "", "MIIEpAIBAAKCAQEA");
     let facts = Facts::of(format!("one\ntwo\n{key}").as_bytes());
