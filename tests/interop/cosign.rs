@@ -152,10 +152,8 @@ fn a_signature_that_is_carried_to_another_image_or_a_moved_tag_is_refused() {
         world.project.run(&["tag", &format!("{name}@{old}"), "moving"]);
         let verify = |reference: &str| world.project.run(&["verify", reference, "--key", "mine.pub"]);
         assert_eq!(digest(&verify(&format!("{name}:moving"))), old);
-        world.project.write(
-            "image.toml",
-            format!("schema = 1\n[image]\nname = \"{name}\"\nbase = \"scratch\"\nworkdir = \"/other\"\n"),
-        );
+        let other = format!("[image]\nname = \"{name}\"\nbase = \"scratch\"\nworkdir = \"/other\"\n");
+        world.project.manifest(&other);
         let new = digest(&world.project.run(&["push"]));
         world.project.run(&["tag", &format!("{name}@{new}"), "moving"]);
         refused(&verify(&format!("{name}:moving")), 4, &["has no signature"]);
@@ -173,9 +171,8 @@ fn a_signature_that_is_carried_to_another_image_or_a_moved_tag_is_refused() {
 fn a_base_that_cosign_signed_may_be_built_on() {
     for which in COSIGNS {
         let world = World::new();
-        let manifest =
-            format!("schema = 1\n[image]\nbase = \"{}\"\n[base.verify]\nkey = \"mine.pub\"\n", world.reference());
-        world.project.write("image.toml", manifest);
+        let base = world.reference();
+        world.project.manifest(&format!("[image]\nbase = \"{base}\"\n[base.verify]\nkey = \"mine.pub\"\n"));
         refused(&world.project.run(&["build"]), 4, &["has no signature"]);
         world.sign(which, "mine.key");
         assert!(world.project.run(&["build"]).status.success());

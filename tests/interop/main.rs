@@ -32,6 +32,7 @@ mod programs;
 mod project;
 mod registry;
 mod release;
+mod sarif;
 mod sbom;
 mod scan;
 mod servers;

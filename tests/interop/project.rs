@@ -37,8 +37,14 @@ impl Project {
     pub fn new(manifest: &str) -> Project {
         let project = Project { room: tempfile::tempdir().unwrap() };
         fs::create_dir_all(project.app()).unwrap();
-        fs::write(project.app().join("image.toml"), format!("schema = 1\n{manifest}")).unwrap();
+        project.manifest(manifest);
         project
+    }
+
+    /// Writes the manifest, new or again. Its image may run as root, which these tests are not about, unless it has rules of its own.
+    pub fn manifest(&self, manifest: &str) {
+        let rules = if manifest.contains("[check") { "" } else { "\n[check]\nroot-user = \"allow\"\n" };
+        self.write("image.toml", format!("schema = 1\n{manifest}{rules}"));
     }
 
     /// Another project with the same files.

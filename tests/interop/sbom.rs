@@ -102,7 +102,7 @@ fn schemas_and_tools_take_the_bills_and_real_programs_are_listed() {
     let (out, named) = base.layout("base");
     let project = Project::new("");
     fs::rename(&out, project.app().join("base")).unwrap();
-    project.write("image.toml", format!("schema = 1\n{}", MANIFEST.replace("BASE", &format!("oci:base@{named}"))));
+    project.manifest(&MANIFEST.replace("BASE", &format!("oci:base@{named}")));
     programs(&project);
     for kind in ["spdx", "cyclonedx"] {
         assert_eq!(bill(&project, kind).1, "", "{kind}");
