@@ -15,7 +15,7 @@ use crate::project::{Project, refused};
 const SUITE: &str = "bookworm";
 
 /// An OCI layout with Debian in it and its digest; made once, kept in the cache.
-fn debian() -> (PathBuf, String) {
+pub fn debian() -> (PathBuf, String) {
     static LAYOUT: OnceLock<PathBuf> = OnceLock::new();
     let layout = LAYOUT.get_or_init(|| {
         let layout = cache().join(format!("{SUITE}-layout"));
