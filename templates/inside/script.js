@@ -154,7 +154,7 @@
     }));
     const sum = document.createElement("span");
     sum.textContent = `${size(here.bytes)} · ${exact(here.files)} ${here.files === 1 ? "file" : "files"}`;
-    crumbs.append(sum);
+    crumbs.append(" ", sum);
     tip.hidden = true;
   }
   function go(at, mark = null) {

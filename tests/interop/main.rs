@@ -1,8 +1,9 @@
 //! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, nginx, crane,
-//! oras, cosign, SoftHSM, four tars, nine file systems, strace, qemu, two judges of SBOMs, dpkg, the compilers of Go and Rust. Needs root and
+//! oras, cosign, SoftHSM, Chromium, four tars, nine file systems, strace, qemu, two judges of SBOMs, dpkg, the compilers of Go and Rust. Needs root and
 //! `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
+mod browser;
 mod carried;
 mod clients;
 mod cosign;
@@ -17,6 +18,7 @@ mod faults;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/http.rs"]
 mod http;
+mod inside;
 mod keyless;
 mod keys;
 mod kill;

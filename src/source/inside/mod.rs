@@ -93,10 +93,11 @@ pub enum Attribute {
 }
 
 impl Inside {
-    /// The bytes of all files, each once.
+    /// How much it takes on a disk, as engines count it: the bytes of all files, each once, and of the targets of links.
     pub fn bytes(&self) -> u64 {
         let content = |held: &Held| match &held.body {
             Body::File(content) if content.twin.is_none() => content.size,
+            Body::Link(target) => target.len() as u64,
             _ => 0,
         };
         self.held.values().map(content).sum()

@@ -20,7 +20,7 @@ fn one_image_is_shown_whole() {
     digest      sha256:1cb2
     media type  application/vnd.oci.image.manifest.v1+json
     platform    linux/amd64
-    size        1.9 KiB over the wire, 163 B unpacked
+    size        1.9 KiB over the wire, 198 B unpacked
 
     config
     digest       sha256:4b14
@@ -40,7 +40,7 @@ fn one_image_is_shown_whole() {
 
     layers
     LAYER   WIRE  UNPACKED  TYPE  DIGEST                                                                   FROM
-        1  697 B     158 B  gzip  sha256:9b2c
+        1  697 B     193 B  gzip  sha256:9b2c
         2  103 B       5 B  gzip  sha256:992c
     "#);
     let document = document(&project.run(["--format", "json", "inspect", &reference]).success(), "inspect");
@@ -103,9 +103,9 @@ async fn layers_in_a_registry_are_read_when_asked() {
     let text = project.run(["inspect", &there]).env("STILLFRAME_HOME", &store).success().stdout;
     assert!(text.contains("over the wire, unknown unpacked"), "{text}");
     let read = inspect(&["--unpacked"]);
-    assert_eq!(read["unpacked"], 54);
+    assert_eq!(read["unpacked"], 61);
     // What was read once is known.
-    assert_eq!(inspect(&[])["unpacked"], 54);
+    assert_eq!(inspect(&[])["unpacked"], 61);
 }
 
 #[tokio::test(flavor = "multi_thread")]
