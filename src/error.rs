@@ -283,6 +283,8 @@ pub struct Finding {
     pub help: Vec<String>,
     /// Why it is allowed, where somebody said so.
     pub allowed: Option<String>,
+    /// Whether what stands at its place is a secret, which no excerpt shows.
+    pub hidden: bool,
 }
 
 impl Finding {
@@ -297,6 +299,7 @@ impl Finding {
             related: Vec::new(),
             help: Vec::new(),
             allowed: None,
+            hidden: false,
         }
     }
 
@@ -328,6 +331,11 @@ impl Finding {
         self
     }
 
+    /// The same finding, at a place that no excerpt shows.
+    pub fn hidden(self) -> Finding {
+        Finding { hidden: true, ..self }
+    }
+
     /// The same finding with one more way out.
     pub fn help(mut self, help: impl Into<String>) -> Finding {
         self.help.push(help.into());
@@ -344,6 +352,11 @@ pub struct Report {
 impl Report {
     /// Most errors, and most other findings, that are kept; the rest would only hide the first.
     pub const MOST: usize = 200;
+
+    /// Exactly these findings, however many they are.
+    pub fn whole(findings: Vec<Finding>) -> Report {
+        Report { findings }
+    }
 
     /// Adds a finding unless the same one is there, or [`Report::MOST`] of its gravity are. Warnings never push out an error.
     pub fn add(&mut self, finding: Finding) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::render;
 use crate::error::{Error, Text};
+use crate::facts::{Facts, Look, MOST_SECRETS};
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -20,10 +21,11 @@ use crate::versions;
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 15] = [
+pub const DOORS: [(&str, Door); 16] = [
     ("address", registry::fuzzing::address),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
+    ("content", content),
     ("content_range", registry::fuzzing::content_range),
     ("docker_archive", source::fuzzing::docker_archive),
     ("helper", registry::fuzzing::helper),
@@ -127,6 +129,17 @@ fn config(bytes: &[u8]) {
             assert!(json::read::<Image>(&written, "the config").is_ok_and(|again| again == read));
         }
         Err(error) => shown(&error),
+    }
+}
+
+/// What a content says of itself does not depend on how its bytes come, and is no more than is promised.
+fn content(bytes: &[u8]) {
+    let whole = Facts::of(bytes);
+    assert!(whole.secrets.len() <= MOST_SECRETS);
+    for cut in [1, 511, 4099] {
+        let mut look = Look::new(bytes.len() as u64);
+        bytes.chunks(cut).for_each(|piece| look.piece(piece));
+        assert_eq!(look.end(), whole, "cut each {cut} bytes");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
+mod check;
 mod scan;
 mod trust;
 
@@ -15,6 +16,7 @@ use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
+pub use check::Check;
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
 
@@ -77,13 +79,15 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
+    /// Findings as SARIF 2.1.0; only of `check` and `scan`.
+    Sarif,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Looks at manifest, inputs and base; shows all findings at once, writes nothing but the store
-    Check,
+    /// Looks at manifest, inputs and base, and judges what would be made; shows all findings at once
+    Check(Check),
     /// Shows what would be made; exits with 10 where nothing has changed
     Plan,
     /// Assembles the image; prints NAME@DIGEST

@@ -7,6 +7,7 @@ mod carry;
 mod check;
 mod completions;
 mod doctor;
+mod explain;
 mod judge;
 mod login;
 mod papers;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::args::{Arguments, Command};
+use crate::cli::args::{Arguments, Check, Command};
 use crate::cli::session::Session;
 use crate::cli::terminal::Terminal;
 use crate::error::{Error, Result};
@@ -63,6 +64,12 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
     match &arguments.command {
         Command::Schema => return schema::run(terminal),
         Command::Completions { shell } => return completions::run(terminal, *shell),
+        Command::Check(Check { explain: None }) => {}
+        Command::Scan(options) if options.attach.is_none() => {}
+        _ if terminal.sarif() => {
+            return Err(Error::usage("only the findings of `check` and `scan` are SARIF").hint("say `--format json`"));
+        }
+        Command::Check(Check { explain: Some(code) }) => return explain::run(terminal, code),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -78,7 +85,7 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
 
 async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
     match command {
-        Command::Check => check::run(session).await,
+        Command::Check(_) => check::run(session).await,
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,

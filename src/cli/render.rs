@@ -1,9 +1,15 @@
-//! Stage 10: findings and errors as text and as JSON. Values in, text out. Pure.
+//! Stage 10: findings and errors as text, as JSON and as SARIF. Values in, text out. Pure.
+
+use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Finding, Place, Report, Severity, printable};
+
+mod sarif;
+
+pub use sarif::sarif;
 
 /// Columns of the text; fixed, so that the output does not depend on a terminal's width.
 const WIDTH: usize = 120;
@@ -35,8 +41,8 @@ fn one(finding: &Finding, color: bool) -> String {
         for other in &finding.related {
             if other.0.text.path == place.text.path { related.push(other) } else { elsewhere.push(other) }
         }
-        elements.push(excerpt(place, label, &related));
-        elements.extend(elsewhere.into_iter().map(|(place, label)| excerpt(place, label, &[])));
+        elements.push(excerpt(place, label, &related, finding.hidden));
+        elements.extend(elsewhere.into_iter().map(|(place, label)| excerpt(place, label, &[], false)));
     }
     elements.extend(finding.help.iter().map(|help| Level::HELP.message(printable(help)).into()));
     let allowed = finding.allowed.iter();
@@ -45,14 +51,17 @@ fn one(finding: &Finding, color: bool) -> String {
     renderer(color).render(&[group])
 }
 
-fn excerpt<'a>(place: &'a Place, label: &'a str, related: &[&'a (Place, String)]) -> Element<'a> {
+fn excerpt<'a>(place: &'a Place, label: &'a str, related: &[&'a (Place, String)], hidden: bool) -> Element<'a> {
     let path = place.text.path.as_str();
     let all = || [place].into_iter().chain(related.iter().map(|(place, _)| place));
     if all().any(|place| longest_line(place) > LONGEST_LINE) {
         let (line, column) = place.line_column();
         return annotate_snippets::Origin::path(path).line(line).char_column(column).into();
     }
-    let text = without_passwords(&place.text.text);
+    let mut text = without_passwords(&place.text.text);
+    if hidden {
+        text = without(&text, place.span.clone());
+    }
     let mark = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
     let annotation = |kind: AnnotationKind, place: &Place, label: &'a str| {
         let at = |byte: usize| byte.saturating_sub(mark);
@@ -88,6 +97,16 @@ fn without_passwords(text: &str) -> String {
         }
     }
     masked
+}
+
+/// The text with a `*` for each byte of a part that is no end of a line, so that all places stay where they are.
+fn without(text: &str, part: Range<usize>) -> String {
+    let hide = |character: char| match character {
+        '\n' | '\r' => character.to_string(),
+        other => "*".repeat(other.len_utf8()),
+    };
+    let hidden: String = text[part.clone()].chars().map(hide).collect();
+    [&text[..part.start], &hidden, &text[part.end..]].concat()
 }
 
 /// An error for people: the sentence, its causes, the ways out.

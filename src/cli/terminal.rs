@@ -87,9 +87,14 @@ impl Terminal {
         }))
     }
 
-    /// Whether the result is one JSON document.
+    /// Whether the result is one JSON document, of our own kind or SARIF.
     pub fn json(&self) -> bool {
-        self.0.format == Format::Json
+        self.0.format != Format::Text
+    }
+
+    /// Whether that is SARIF.
+    pub fn sarif(&self) -> bool {
+        self.0.format == Format::Sarif
     }
 
     /// Writes the result. A reader that has gone away is no failure; a full disk is.
@@ -97,9 +102,15 @@ impl Terminal {
         write(text)
     }
 
-    /// Writes the one JSON document, with the findings and notes added to it.
-    pub fn document(&self, mut document: Value, report: &Report) -> Result<()> {
-        if let Some(map) = document.as_object_mut() {
+    /// Writes the one JSON document, with the findings and notes added to it. SARIF knows nothing but those.
+    pub fn document(&self, document: Value, report: &Report) -> Result<()> {
+        self.written(document, report, None)
+    }
+
+    fn written(&self, mut document: Value, report: &Report, failure: Option<&Error>) -> Result<()> {
+        if self.sarif() {
+            document = render::sarif(report, &self.lock(&self.0.notes), failure);
+        } else if let Some(map) = document.as_object_mut() {
             map.insert("findings".into(), render::json(report));
             map.insert("notes".into(), json!(*self.lock(&self.0.notes)));
         }
@@ -121,7 +132,7 @@ impl Terminal {
         if self.json() {
             let document = failure(error.kind(), error.message(), &error.causes(), error.hints().to_vec());
             let empty = Report::default();
-            if self.document(document, error.report().unwrap_or(&empty)).is_err() {
+            if self.written(document, error.report().unwrap_or(&empty), Some(error)).is_err() {
                 self.say(render::error(error, self.0.color).trim_end());
             }
         } else {

@@ -54,7 +54,44 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop};
+    use proptest::{prop_assert_eq, prop_oneof, proptest};
+
     use super::*;
+
+    /// Parts that contents with secrets are made of, so that chance puts them together.
+    fn parts() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "AKIA",
+            "ghp_",
+            "-----BEGIN ",
+            "RSA ",
+            "PRIVATE KEY",
+            "-----",
+            "\n",
+            "\0",
+            ".atlasv1.",
+            "dp.pt.",
+            "LS0tLS1CRUdJTi",
+        ];
+        let word = prop::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec());
+        let run = (any::<u8>(), 0..1200usize).prop_map(|(byte, length)| vec![byte; length]);
+        let letters =
+            prop::collection::vec(prop::sample::select(b"MIabcdefghij0123456789KLNOPQRSTUVWXYZ".to_vec()), 0..90);
+        prop_oneof![word, run, letters, Just(b" ".to_vec())]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_cut_changes_what_a_content_says(parts in prop::collection::vec(parts(), 0..40), cut in 1..5000usize) {
+            let content = parts.concat();
+            let mut look = Look::new(content.len() as u64);
+            content.chunks(cut).for_each(|piece| look.piece(piece));
+            prop_assert_eq!(look.end(), Facts::of(&content));
+        }
+    }
 
     #[test]
     fn a_content_says_the_same_however_it_is_cut() {
@@ -67,5 +104,7 @@ mod tests {
             content.chunks(cut).for_each(|piece| look.piece(piece));
             assert_eq!(look.end(), whole, "{cut}");
         }
+        let late = [&b"x"[..], &content, b"\0"].concat();
+        assert_eq!(Facts::of(&late), Facts::of(&late[..late.len() - 1]), "a NUL far behind makes no binary");
     }
 }

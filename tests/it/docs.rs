@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stillframe::manifest::grammar::{Kind, MANIFEST, Table};
+use stillframe::manifest::rules;
 
 use crate::support::{Project, program};
 
@@ -131,6 +132,82 @@ fn a_page_of_keys_is_current() {
         section(&mut text, "A variable of `[vars]`", table);
     }
     let path = root().join("docs/keys.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "run `UPDATE_DOCS=1 cargo test`");
+}
+
+/// What the page of rules begins with.
+const CHECKS: &str = "\
+# What an image is judged by
+
+Made from the table of rules; do not edit (`UPDATE_DOCS=1 cargo test`).
+
+```toml
+schema = 1
+
+[image]
+base = \"scratch\"
+user = \"65532:65532\"
+
+[[file]]
+dest    = \"/etc/app/.env\"
+content = \"MODE=demo\\n\"
+
+[[file]]
+dest    = \"/etc/motd\"
+content = \"hello\\n\"
+
+[check]
+max-size        = \"large\"
+max-layers      = 20
+forbidden-paths = [\"*.map\", \"/usr/share/doc\"]
+world-writable  = \"deny\"
+secrets         = { level = \"allow\", reason = \"holds no secret\", paths = [\"/etc/app/.env\"] }
+
+[[check.file]]
+path     = \"/etc/motd\"
+mode     = \"0644\"
+contains = \"hello\"
+```
+
+```sh
+stillframe check
+stillframe --format sarif check
+stillframe check --explain secrets
+```
+
+`check`, `plan`, `build`, `push` and `release` judge the image by these rules before anything is shipped. What is denied ends the work with
+exit code 4, and all of it is told at once; what is warned of is shown, and the work goes on. `check` packs nothing: it reads every file
+once. Each finding points at the line of the manifest that is to blame, in text, in JSON and, for code scanning, in SARIF 2.1.0.
+
+**Levels.** A rule is set below `[check]`: to `\"deny\"`, to `\"warn\"`, or to a table. `\"allow\"` needs a `reason`, which is shown with what it
+allows, as a note; only `root-user = \"allow\"` may stand alone. With `paths` a table counts for these paths only, and a list of tables can say
+several things; globs follow gitignore from the root of the image. An exception that nothing needs any more is told too.
+
+**Whose files.** What the manifest puts into the image is judged. Files of the base are as its maker left them: their modes are judged where
+the manifest sets the rule, and their contents are not read.
+";
+
+/// The page of all rules. `UPDATE_DOCS=1 cargo test` writes it.
+#[test]
+fn a_page_of_rules_is_current() {
+    let mut text = format!("{CHECKS}\n| rule | finds | default |\n|---|---|---|\n");
+    for rule in rules::all() {
+        let default = if rule.key.is_some() { rule.default.name() } else { "always refused" };
+        let cell = rule.about.trim_end_matches('.').replace('|', "\\|");
+        text += &format!("| [`{0}`](#{0}) | {cell} | {default} |\n", rule.code);
+    }
+    for rule in rules::all() {
+        let takes = match rule.key {
+            None => "It cannot be set.".to_string(),
+            Some(Kind::Tables(table)) => format!("Takes tables, `[[{}]]` ([keys](keys.md)).", table.name),
+            Some(kind) => format!("Takes {}.", kind.expects()),
+        };
+        text += &format!("\n## {}\n\n{}\n\n{} {takes}\n", rule.code, rule.about, rule.why);
+    }
+    let path = root().join("docs/checks.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &text).unwrap();
     }

@@ -22,6 +22,7 @@ mod registry;
 mod regressions;
 mod release;
 mod repro;
+mod rules;
 mod scan;
 mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]

@@ -34,7 +34,7 @@ fn pem(before: &[u8], rest: &[u8]) -> Option<(&'static str, usize)> {
         return None;
     }
     let rest_of_line = rest.strip_prefix(b"-----").or_else(|| rest.strip_prefix(b" BLOCK-----"))?;
-    let body = body(rest_of_line.get(..rest_of_line.len().min(HEAD + FIRST_LINE * 2))?)?;
+    let (body, end) = body(rest_of_line.get(..rest_of_line.len().min(HEAD + FIRST_LINE * 2))?)?;
     let head = rest_of_line.windows(9).take(HEAD).any(|part| part == b"ENCRYPTED");
     let what = if head || kind.starts_with(b"ENCRYPTED") { LOCKED } else { KEY };
     // PKCS 1, PKCS 8 and SEC 1 are a DER sequence; OpenSSH names itself; the rest is not told by its first bytes.
@@ -44,24 +44,24 @@ fn pem(before: &[u8], rest: &[u8]) -> Option<(&'static str, usize)> {
         _ => true,
     };
     (fits && !body.windows(8).any(|part| part.iter().all(|byte| *byte == part[0]) && part[0] != b'A'))
-        .then_some((what, HEAD))
+        .then_some((what, rest.len() - rest_of_line.len() + end))
 }
 
 /// The first line of a body: base64, long enough. Between it and the head stand ends of lines, as they are or as programs and JSON
-/// write them, and lines such as `Proc-Type: …`.
-fn body(text: &[u8]) -> Option<&[u8]> {
+/// write them, and lines such as `Proc-Type: …`. Given with the place where it ends.
+fn body(text: &[u8]) -> Option<(&[u8], usize)> {
     let mut rest = text;
     loop {
         let length = rest.iter().take_while(|byte| base64(**byte)).count();
         if length >= FIRST_LINE {
-            return rest.get(..length);
+            return Some((rest.get(..length)?, text.len() - rest.len() + length));
         }
         // A whole body that is shorter than a line ends with what PEM ends with.
         let end = rest.get(length..)?;
         let padded = end.strip_prefix(b"==").or_else(|| end.strip_prefix(b"=")).unwrap_or(end);
         let closes = padded.trim_ascii_start().strip_prefix(b"\\n").unwrap_or(padded.trim_ascii_start());
         if length >= FIRST_LINE / 2 && closes.starts_with(b"-----END ") {
-            return rest.get(..length);
+            return Some((rest.get(..length)?, text.len() - rest.len() + length));
         }
         let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-').count();
         let after = rest.get(name..)?;

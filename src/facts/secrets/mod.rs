@@ -15,11 +15,13 @@ pub use values::value;
 
 use std::sync::OnceLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Input};
 
 /// Most secrets that are told of one content.
 pub const MOST_SECRETS: usize = 8;
 /// How far behind its beginning the form of a secret is looked at.
+const LOOKED: usize = 1536;
+/// So much must have come before a beginning is judged: that, and the beginning itself.
 const REACH: usize = 2048;
 /// How far before its beginning.
 const BEFORE: usize = 128;
@@ -42,29 +44,34 @@ pub struct Scan {
     /// The end of what came so far, and how much of that was judged.
     window: Vec<u8>,
     judged: usize,
-    /// Line feeds before the window.
+    /// Bytes and line feeds before the window.
+    at: u64,
     lines: u64,
+    /// Where what was found last ends.
+    end: u64,
     found: Vec<Secret>,
 }
 
 impl Scan {
     /// Takes the next bytes.
     pub fn piece(&mut self, bytes: &[u8], last: bool) {
-        let nul = || bytes.get(..bytes.len().min(FIRST)).unwrap_or_default().contains(&0);
-        let binary = *self.binary.get_or_insert_with(nul);
         if self.found.len() >= MOST_SECRETS {
             return;
         }
         if self.window.is_empty() && last {
+            let binary = self.binary.unwrap_or_else(|| binary(bytes));
             return self.judge(bytes, binary, 0, bytes.len());
         }
         let mut window = std::mem::take(&mut self.window);
         window.extend_from_slice(bytes);
         let safe = if last { window.len() } else { window.len().saturating_sub(REACH) };
-        if safe > self.judged {
+        // What a content is, is told by all its first bytes.
+        if safe > self.judged && (last || self.binary.is_some() || window.len() >= FIRST) {
+            let binary = *self.binary.get_or_insert_with(|| binary(&window));
             self.judge(&window, binary, self.judged, safe);
             let keep = safe.saturating_sub(BEFORE);
             self.lines += feeds(window.get(..keep).unwrap_or_default());
+            self.at += keep as u64;
             window.drain(..keep);
             self.judged = safe - keep;
         }
@@ -79,18 +86,19 @@ impl Scan {
     /// Looks at what begins between two places of the window.
     fn judge(&mut self, window: &[u8], binary: bool, from: usize, to: usize) {
         let beginnings = if binary { keys_only() } else { all() };
-        let mut end = 0;
-        for hit in beginnings.find_iter(window.get(from..).unwrap_or_default()) {
-            let (start, stop) = (from + hit.start(), from + hit.end());
+        let mut next = from;
+        while let Some(hit) = beginnings.find(Input::new(window).range(next..)) {
+            let (start, stop) = (hit.start(), hit.end());
             if start >= to || self.found.len() >= MOST_SECRETS {
                 return;
             }
-            if start < end {
+            next = start + 1;
+            if self.at + (start as u64) < self.end {
                 continue; // a part of what was found before it
             }
             let kind = if binary { 0 } else { hit.pattern().as_usize() };
             if let Some((what, length)) = secret(kind, window, start, stop) {
-                end = stop + length;
+                self.end = self.at + (stop + length) as u64;
                 let line = || self.lines + feeds(window.get(..start).unwrap_or_default()) + 1;
                 let line = (!binary).then(line);
                 self.found.push(Secret { what, line });
@@ -103,11 +111,16 @@ impl Scan {
 fn secret(kind: usize, window: &[u8], start: usize, stop: usize) -> Option<(&'static str, usize)> {
     let before = window.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
     let rest = window.get(stop..).unwrap_or_default();
-    let rest = rest.get(..rest.len().min(REACH)).unwrap_or_default();
+    let rest = rest.get(..rest.len().min(LOOKED)).unwrap_or_default();
     match kind.checked_sub(keys::BEGINNINGS.len()) {
         None => keys::key(kind, before, rest),
         Some(token) => tokens::token(token, before, rest),
     }
+}
+
+/// Whether a content is binary, by its first bytes.
+fn binary(bytes: &[u8]) -> bool {
+    bytes.get(..bytes.len().min(FIRST)).unwrap_or_default().contains(&0)
 }
 
 fn feeds(bytes: &[u8]) -> u64 {

@@ -9,6 +9,8 @@ mod modes;
 mod paths;
 mod secrets;
 mod sizes;
+#[cfg(test)]
+mod tests;
 mod user;
 mod view;
 
@@ -119,6 +121,9 @@ pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
     for image in &subject.images {
         let view = View::new(image);
         for found in JUDGES.iter().flat_map(|judge| judge(subject, &view)) {
+            if found.untold.is_some() && image.contents.is_none() {
+                continue; // more will be known
+            }
             let ruling = checks.ruling(found.rule, found.path.as_deref());
             used.extend(ruling.map(|ruling| ruling.place.span.start));
             if let Some(finding) = weigh(found, ruling) {
@@ -126,8 +131,9 @@ pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
             }
         }
     }
-    if subject.images.iter().all(|image| image.made.is_some()) {
-        unused(checks, &used, &mut report);
+    if subject.images.iter().all(|image| image.contents.is_some()) {
+        let made = subject.images.iter().all(|image| image.made.is_some());
+        unused(checks, &used, made, &mut report);
     }
     report.pass()
 }
@@ -138,8 +144,8 @@ fn weigh(found: Found, ruling: Option<&Ruling>) -> Option<Finding> {
     let default = if foreign { rule.default.max(Level::Warn) } else { rule.default };
     let said = ruling.map(|ruling| (ruling.level, ruling.reason.clone()));
     let (level, reason) = own.or(said).unwrap_or((default, None));
-    if let Some(severity) = untold.filter(|_| level != Level::Allow) {
-        return Some(Finding { severity, ..finding });
+    if let Some(severity) = untold {
+        return (level != Level::Allow).then_some(Finding { severity, ..finding });
     }
     finding.severity = match level {
         Level::Deny => Severity::Error,
@@ -171,9 +177,13 @@ fn meant(rule: &Rule, path: Option<&str>) -> Option<String> {
 }
 
 /// Tells of exceptions that nothing needed: those with a reason that allow something.
-fn unused(checks: &Checks, used: &BTreeSet<usize>, report: &mut Report) {
+fn unused(checks: &Checks, used: &BTreeSet<usize>, made: bool, report: &mut Report) {
+    let late = [rules::MAX_SIZE.code, rules::MAX_LAYER_SIZE.code];
+    let judged = |code: &str| code != rules::UNUSED_ALLOW.code && (made || !late.contains(&code));
     let idle = |ruling: &&Ruling| {
-        ruling.level == Level::Allow && ruling.reason.is_some() && !used.contains(&ruling.place.span.start)
+        judged(ruling.code) && {
+            ruling.level == Level::Allow && ruling.reason.is_some() && !used.contains(&ruling.place.span.start)
+        }
     };
     for ruling in checks.rulings.iter().filter(idle) {
         let message = format!("`{}` allows something that was not found", ruling.code);

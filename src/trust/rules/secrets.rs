@@ -20,7 +20,7 @@ pub(super) fn files(_: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
         let Some((what, part)) = facts::name(path).filter(|_| matches!(entry.body, Body::File(_))) else { continue };
         // A directory is told once, by the first file in it.
         if named.insert(part) {
-            let message = format!("`/{}` holds {what}, by its name", printable(part));
+            let message = format!("by its name, `/{}` holds {what}", printable(part));
             found.push(about(image, part, entry, message));
         }
     }
@@ -65,6 +65,6 @@ pub(super) fn values(subject: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
 
 fn value_of(kind: &str, name: &str, what: &str, place: &Place) -> Found {
     let message = format!("the {kind} `{}` holds {what}", printable(name));
-    let finding = SECRET_VALUES.finding(message).at(place, "everybody who can pull the image reads it");
+    let finding = SECRET_VALUES.finding(message).at(place, "everybody who can pull the image reads it").hidden();
     Found::new(&SECRET_VALUES, finding.help("give it to the program when it runs"))
 }

@@ -46,6 +46,11 @@ pub fn executable(path: &str, content: Vec<u8>) -> Entry {
 }
 
 impl Entry {
+    /// A named pipe in its place.
+    pub fn pipe(self) -> Entry {
+        Entry { kind: tar::EntryType::Fifo, ..self }
+    }
+
     /// The same entry with this mode and owner.
     pub fn owned(self, mode: u32, uid: u64, gid: u64) -> Entry {
         Entry { mode, owner: (uid, gid), ..self }

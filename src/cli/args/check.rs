@@ -1,0 +1,11 @@
+//! Stage 10: the grammar of `check`. Words in, choices out.
+
+use clap::Args;
+
+/// The options of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Explains a rule in place of that: why it is there, and the way out
+    #[arg(long, value_name = "CODE")]
+    pub explain: Option<String>,
+}
