@@ -81,7 +81,7 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
-    /// Findings as SARIF 2.1.0; only of `check`.
+    /// Findings as SARIF 2.1.0; only of `check` and `scan`.
     Sarif,
 }
 

@@ -67,8 +67,9 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
         Command::Schema { of } => return schema::run(terminal, *of),
         Command::Completions { shell } => return completions::run(terminal, *shell),
         Command::Check(Check { explain: None }) => {}
+        Command::Scan(options) if options.attach.is_none() => {}
         _ if terminal.sarif() => {
-            return Err(Error::usage("only the findings of `check` are SARIF").hint("say `--format json`"));
+            return Err(Error::usage("only the findings of `check` and `scan` are SARIF").hint("say `--format json`"));
         }
         Command::Check(Check { explain: Some(code) }) => return explain::run(terminal, code),
         _ => {}

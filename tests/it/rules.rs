@@ -199,7 +199,23 @@ fn cases() -> Vec<Case> {
         ),
     ];
     cases.extend(files());
+    cases.push(case("vulnerabilities", old_package("2-1"), "error 11", old_package("1-1")));
     cases
+}
+
+/// A package in version 1-1, and a record of a vulnerability that ends with this version.
+fn old_package(fixed: &str) -> Project {
+    let file = |dest: &str, content: &str| format!("[[file]]\ndest = \"{dest}\"\ncontent = \"{content}\"\n");
+    let system = file("/etc/os-release", "ID=debian\\nVERSION_ID=12\\n");
+    let status = "Package: openssl\\nStatus: install ok installed\\nVersion: 1-1\\n";
+    let gate = "[check.vulnerabilities]\ndatabase = \"db\"\n";
+    let ranges = json!([{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": fixed }] }]);
+    let package = json!({ "ecosystem": "Debian:12", "name": "openssl" });
+    let record = json!({
+        "id": "CVE-2026-1", "affected": [{ "package": package, "ranges": ranges }],
+        "database_specific": { "severity": "HIGH" },
+    });
+    on_scratch(&format!("{system}{}{gate}", file("/var/lib/dpkg/status", status))).file("db/1.json", record.to_string())
 }
 
 /// What must hold of files: each key once.

@@ -6,6 +6,7 @@
 mod attach;
 mod text;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,11 +18,11 @@ use serde_json::{Value, json};
 use super::args::{Scan, Unknown as Word};
 use super::prepare::{Made, aside, make, prepare};
 use super::session::{Session, outside};
-use crate::error::{Error, Kind, Report, Result, Severity};
+use crate::error::{Error, Finding, Kind, Place, Report, Result, Severity, Text};
 use crate::manifest::values::FIXED;
 use crate::manifest::{self, Created, Manifest, Unknown, Vulnerabilities};
 use crate::oci::{Platform, Repository};
-use crate::source::{self, Base, Image, Place};
+use crate::source::{self, Base, Image, Place as At};
 use crate::trust::sbom;
 use crate::trust::scan::{self, Contents, Judged, Policy, Product};
 
@@ -64,7 +65,7 @@ pub async fn gate(session: &Session<'_>, manifest: &Manifest, made_here: &Made) 
     policy.today = day(manifest);
     let subjects = made(made_here)?;
     for judged in judged(session, &subjects, asked.database.clone(), policy).await? {
-        judged.findings().iter().for_each(|finding| report.add(finding.clone()));
+        judged.findings().into_iter().for_each(|finding| report.add(finding));
     }
     Ok(report)
 }
@@ -109,7 +110,7 @@ fn policy(asked: Option<&Vulnerabilities>, vex: &[PathBuf]) -> Result<Policy> {
 }
 
 /// The images of a place: one for each platform, or for the one that is wanted.
-async fn opened(session: &Session<'_>, place: &Place, only: Option<&Platform>) -> Result<Vec<Subject>> {
+async fn opened(session: &Session<'_>, place: &At, only: Option<&Platform>) -> Result<Vec<Subject>> {
     let image = source::open(&session.ctx, place).await?;
     let parts = match only {
         Some(platform) => vec![(Some(platform.clone()), image.only(Some(platform))?)],
@@ -173,8 +174,11 @@ fn tell(session: &Session<'_>, subjects: &[Subject], judged: &[Judged]) -> Resul
     let refused = judged.iter().any(Judged::denies);
     let mut report = Report::default();
     let every = judged.iter().flat_map(Judged::findings);
+    if session.terminal.sarif() {
+        return sarif(session, subjects, judged, refused);
+    }
     if session.terminal.json() {
-        every.for_each(|finding| report.add(finding.clone()));
+        every.for_each(|finding| report.add(finding));
         let one = |(subject, judged): (&Subject, &Judged)| -> Value {
             let mut told = scan::document(judged);
             told["platform"] = json!(subject.platform);
@@ -188,7 +192,7 @@ fn tell(session: &Session<'_>, subjects: &[Subject], judged: &[Judged]) -> Resul
     }
     // The table says what was found; what is left is what is wrong with permissions.
     let rest = every.filter(|finding| finding.severity != Severity::Error && finding.allowed.is_none());
-    rest.filter(|finding| finding.place.is_some()).for_each(|finding| report.add(finding.clone()));
+    rest.filter(|finding| finding.place.is_some()).for_each(|finding| report.add(finding));
     session.terminal.report(&report);
     let several = subjects.len() > 1;
     let part = |(subject, judged): (&Subject, &Judged)| {
@@ -200,5 +204,28 @@ fn tell(session: &Session<'_>, subjects: &[Subject], judged: &[Judged]) -> Resul
         return Err(Error::policy("the image is refused for what is known, or not known, about it")
             .hint("the lines marked `deny` are why; let one through with `[[check.vulnerabilities.allow]]` or an OpenVEX document"));
     }
+    Ok(0)
+}
+
+/// Every vulnerability as a result. One without a place in a manifest is said to be in the image, because services ask for a place.
+fn sarif(session: &Session<'_>, subjects: &[Subject], judged: &[Judged], refused: bool) -> Result<u8> {
+    let (mut all, mut known) = (Vec::new(), BTreeSet::new());
+    for (subject, judged) in subjects.iter().zip(judged) {
+        let path = subject.product.name.clone().unwrap_or_else(|| subject.whole.reference.to_string());
+        let place = Place { text: Arc::new(Text { path, text: String::new() }), span: 0..0 };
+        for finding in judged.everything() {
+            let finding: Finding = if finding.place.is_some() { finding } else { finding.at(&place, "") };
+            // Platforms have most of it in common.
+            let key = finding.place.as_ref().map(|(place, _)| (place.to_string(), finding.message.clone()));
+            if known.insert(key) {
+                all.push(finding);
+            }
+        }
+    }
+    let report = Report::whole(all);
+    if refused {
+        return Err(Error::findings(report));
+    }
+    session.terminal.document(json!({}), &report)?;
     Ok(0)
 }

@@ -47,7 +47,7 @@ pub fn record(bytes: &[u8]) {
     let policy = Policy { severity: Some(Rating::High), ..Policy::default() };
     let judged = judge(scan, &policy, &Product { digests: vec![Digest::of(b"")], name: None });
     assert!(document(&judged).is_object());
-    for finding in judged.findings() {
+    for finding in judged.everything() {
         assert!(!finding.message.contains(char::is_control), "{:?}", finding.message);
     }
 }

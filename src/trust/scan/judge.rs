@@ -58,7 +58,8 @@ pub struct Judged {
     pub verdicts: Vec<Verdict>,
     /// Whether what could not be found out is a reason to refuse.
     pub blind: bool,
-    findings: Vec<Finding>,
+    place: Option<Place>,
+    rest: Vec<Finding>,
 }
 
 /// Judges what was found in an image.
@@ -69,8 +70,9 @@ pub fn judge(scan: Scan, policy: &Policy, image: &Product) -> Judged {
         verdicts.push(verdict(vulnerability, policy, image, &mut used));
     }
     let blind = policy.severity.is_some() && policy.unknown == Unknown::Deny && !scan.unknown().is_empty();
-    let mut judged = Judged { scan, verdicts, blind, findings: Vec::new() };
-    judged.findings = findings(&judged, policy, &used);
+    let mut judged = Judged { scan, verdicts, blind, place: policy.place.clone(), rest: Vec::new() };
+    judged.rest = judged.beside();
+    judged.rest.extend(permissions(policy, &used));
     judged
 }
 
@@ -107,8 +109,7 @@ fn ended(permission: &Permission, policy: &Policy) -> bool {
 impl Judged {
     /// The vulnerabilities that the image is refused for.
     pub fn refused(&self) -> impl Iterator<Item = &Vulnerability> {
-        let pairs = self.scan.vulnerabilities.iter().zip(&self.verdicts);
-        pairs.filter(|(_, verdict)| **verdict == Verdict::Deny).map(|(one, _)| one)
+        self.pairs().filter(|(_, verdict)| **verdict == Verdict::Deny).map(|(one, _)| one)
     }
 
     /// Whether the image is refused.
@@ -116,48 +117,73 @@ impl Judged {
         self.blind || self.refused().next().is_some()
     }
 
-    /// What ends the work, what is told, and what is wrong with permissions.
-    pub fn findings(&self) -> &[Finding] {
-        &self.findings
+    /// Why the image is refused, and all that is to be told beside single vulnerabilities below the gate.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut all: Vec<Finding> = self.refused().take(MOST_FINDINGS).map(|one| self.error(one)).collect();
+        let count = self.refused().count();
+        if count > MOST_FINDINGS {
+            let more = format!("the image has {} more vulnerabilities of that kind", count - MOST_FINDINGS);
+            let finding = Finding::error(CODE, more).kind(Kind::Policy);
+            all.push(self.placed(finding.help("`stillframe scan` lists them all")));
+        }
+        all.extend(self.rest.iter().cloned());
+        all
+    }
+
+    /// Every vulnerability as a finding, and the same rest.
+    pub fn everything(&self) -> Vec<Finding> {
+        let finding = |(one, verdict): (&Vulnerability, &Verdict)| match verdict {
+            Verdict::Deny => Some(self.error(one)),
+            Verdict::Tell => Some(self.placed(Finding::warning(CODE, sentence(one)).help(way_out(one)))),
+            Verdict::Allowed(..) | Verdict::Cleared(..) => None,
+        };
+        self.pairs().filter_map(finding).chain(self.rest.iter().cloned()).collect()
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&Vulnerability, &Verdict)> {
+        self.scan.vulnerabilities.iter().zip(&self.verdicts)
+    }
+
+    fn error(&self, one: &Vulnerability) -> Finding {
+        self.placed(Finding::error(CODE, sentence(one)).kind(Kind::Policy).help(way_out(one)))
+    }
+
+    fn placed(&self, finding: Finding) -> Finding {
+        match &self.place {
+            Some(place) => finding.at(place, ""),
+            None => finding,
+        }
+    }
+
+    /// What was let through, and what could not be found out.
+    fn beside(&self) -> Vec<Finding> {
+        let mut all = Vec::new();
+        for (one, verdict) in self.pairs() {
+            let reason = match verdict {
+                Verdict::Allowed(reason, None) => reason.clone(),
+                Verdict::Allowed(reason, Some(until)) => format!("{reason} (until {until})"),
+                Verdict::Cleared(status, why, from) if why.is_empty() => format!("`{from}` says `{status}`"),
+                Verdict::Cleared(status, why, from) => format!("`{from}` says `{status}`: {why}"),
+                Verdict::Deny | Verdict::Tell => continue,
+            };
+            all.push(self.placed(Finding { allowed: Some(reason), ..Finding::note(CODE, sentence(one)) }));
+        }
+        for what in self.scan.unknown() {
+            let message = format!("it is not known whether the image has vulnerabilities: {what}");
+            let finding = match self.blind {
+                true => Finding::error(CODE, message).kind(Kind::Policy),
+                false => Finding::warning(CODE, message),
+            };
+            let help = "if that is as it should be, write `unknown = \"warn\"` below `[check.vulnerabilities]`";
+            all.push(self.placed(finding.help(help)));
+        }
+        all
     }
 }
 
-fn findings(judged: &Judged, policy: &Policy, used: &BTreeSet<usize>) -> Vec<Finding> {
-    let placed = |finding: Finding| match &policy.place {
-        Some(place) => finding.at(place, ""),
-        None => finding,
-    };
+/// What is wrong with permissions; `used` are those that let something through, or would have.
+fn permissions(policy: &Policy, used: &BTreeSet<usize>) -> Vec<Finding> {
     let mut all = Vec::new();
-    let count = judged.refused().count();
-    for one in judged.refused().take(MOST_FINDINGS) {
-        let finding = Finding::error(CODE, sentence(one)).kind(Kind::Policy);
-        all.push(placed(finding.help(way_out(one))));
-    }
-    if count > MOST_FINDINGS {
-        let more = format!("the image has {} more vulnerabilities of that kind", count - MOST_FINDINGS);
-        let finding = Finding::error(CODE, more).kind(Kind::Policy);
-        all.push(placed(finding.help("`stillframe scan` lists them all")));
-    }
-    for (one, verdict) in judged.scan.vulnerabilities.iter().zip(&judged.verdicts) {
-        let reason = match verdict {
-            Verdict::Allowed(reason, None) => reason.clone(),
-            Verdict::Allowed(reason, Some(until)) => format!("{reason} (until {until})"),
-            Verdict::Cleared(status, why, from) if why.is_empty() => format!("`{from}` says `{status}`"),
-            Verdict::Cleared(status, why, from) => format!("`{from}` says `{status}`: {why}"),
-            Verdict::Deny | Verdict::Tell => continue,
-        };
-        all.push(placed(Finding { allowed: Some(reason), ..Finding::note(CODE, sentence(one)) }));
-    }
-    for what in judged.scan.unknown() {
-        let message = format!("it is not known whether the image has vulnerabilities: {what}");
-        let finding = match judged.blind {
-            true => Finding::error(CODE, message).kind(Kind::Policy),
-            false => Finding::warning(CODE, message),
-        };
-        all.push(placed(
-            finding.help("if that is as it should be, write `unknown = \"warn\"` below `[check.vulnerabilities]`"),
-        ));
-    }
     for (at, permission) in policy.allow.iter().enumerate() {
         let Permission { id, place, .. } = permission;
         let shown = id.escape_debug();

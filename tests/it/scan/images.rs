@@ -60,6 +60,28 @@ not asked about: Go modules without a version: `example.com/acme`
 }
 
 #[test]
+fn everything_is_a_result_in_sarif() {
+    let project = project("");
+    let sarif = |words: &[&str], code: i32| {
+        let words = [&["--format", "sarif", "scan", "--db", "db"], words].concat();
+        project.run(words).fails(code).json()["runs"][0].clone()
+    };
+    let levels = |run: &Value| {
+        let results = run["results"].as_array().unwrap().clone();
+        results.iter().map(|one| one["level"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let run = sarif(&[], 0);
+    assert_eq!(levels(&run), ["warning", "warning", "warning"]);
+    let first = &run["results"][0];
+    assert!(first["message"]["text"].as_str().unwrap().starts_with("`openssl` 3.0.11-1 has CVE-2026-1 (high, 7.5)"));
+    let uri = &first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert_eq!((uri, &first["ruleId"]), (&json!("registry.test/acme/server"), &json!("vulnerabilities")));
+    let run = sarif(&["--severity", "medium"], 4);
+    assert_eq!(levels(&run), ["error", "error", "warning"]);
+    assert_eq!(run["invocations"][0]["exitCode"], 4);
+}
+
+#[test]
 fn every_platform_is_scanned_or_the_one_that_is_wanted() {
     let project = Project::new();
     let base = Base::debian()

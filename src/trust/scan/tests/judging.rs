@@ -75,7 +75,7 @@ fn permissions_let_through_until_their_last_day() {
             ..Policy::default()
         };
         let judged = judge(high(), &policy, &product());
-        let messages: Vec<&str> = judged.findings().iter().map(|finding| finding.message.as_str()).collect();
+        let messages: Vec<String> = judged.findings().into_iter().map(|finding| finding.message).collect();
         assert_eq!(if judged.denies() { "deny" } else { "allow" }, expect, "{today:?} {messages:?}");
     };
     check(permission("CVE-1", None, None), None, "allow");
@@ -96,7 +96,7 @@ fn permissions_that_ended_or_are_not_needed_are_told() {
         let policy =
             Policy { allow: vec![permission], today: today.map(|today| day(today).unwrap()), ..Policy::default() };
         let judged = judge(high(), &policy, &product());
-        judged.findings().iter().map(|finding| finding.message.clone()).collect::<Vec<_>>().join("|")
+        judged.findings().into_iter().map(|finding| finding.message).collect::<Vec<_>>().join("|")
     };
     let ended = said(permission("CVE-1", None, Some("2026-06-30")), Some("2026-07-01"));
     assert_eq!(ended, "the permission for `CVE-1` ended on 2026-06-30");
