@@ -142,7 +142,7 @@ async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descript
 
 /// What a legacy tag holds now.
 async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<Vec<Descriptor>> {
-    let Some(found) = ctx.registries.manifest(repository, Which::Tag(tag)).await? else { return Ok(Vec::new()) };
+    let Some(found) = ctx.registries.current(repository, tag).await? else { return Ok(Vec::new()) };
     let what = format!("what `{repository}:{tag}` holds");
     let mut document: Value = read(&found.bytes, &what)?;
     let layers = serde_json::from_value(document["layers"].take());

@@ -95,7 +95,7 @@ pub async fn bundle(
 pub async fn legacy(ctx: &Ctx, repository: &Repository, digest: &Digest, want: &Want) -> Result<Vec<Candidate>> {
     let ending = if *want == Want::Signature { "sig" } else { "att" };
     let tag: Tag = format!("sha256-{}.{ending}", digest.hex()).parse()?;
-    let Some(found) = ctx.registries.manifest(repository, Which::Tag(&tag)).await? else { return Ok(Vec::new()) };
+    let Some(found) = ctx.registries.current(repository, &tag).await? else { return Ok(Vec::new()) };
     let what = format!("the manifest of the signatures under `{tag}`");
     let Document::Manifest(manifest) = Document::read(&found.bytes, found.media_type.as_deref(), &what)? else {
         return Err(Error::remote(format!("{what} is an index")));

@@ -1,16 +1,18 @@
 //! `stillframe release`: a transaction. Whatever fails, and whenever: no tag says what is not signed, and the same command again ends
 //! the work (checks SIG-01, SIG-13).
 
+mod races;
+
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::git::git;
-use super::http::How;
-use super::registry::{Registry, on};
-use super::support::Project;
-use super::support::project::{Done, Run};
+use crate::git::git;
+use crate::http::How;
+use crate::registry::{Registry, on};
+use crate::support::Project;
+use crate::support::project::{Done, Run};
 
 /// A repository at the release 1.1.0, with a key, and a registry.
 struct World {
