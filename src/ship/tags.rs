@@ -128,11 +128,11 @@ async fn settle(ctx: &Ctx, target: &Target, digest: &Digest, pushed: &mut Pushed
                         .hint("two builds of one version are not the same; see `stillframe reproduce`"));
                 }
                 Fate::Kept { tag, over: Some(over) } if ours(tag, pushed) && known.now.get(tag) == Some(digest) => {
-                    give(ctx, &name, tag, over).await.map_err(looking)?;
+                    let to = Some(give(ctx, &name, tag, over).await.map_err(looking)?);
                     let why = format!("{}, and was released at the same time", decision.why);
                     ctx.note(format!("tag {name}:{tag}: given to {over}, because {why}"));
                     for tagged in pushed.tags.iter_mut().filter(|tagged| tagged.tag == *tag) {
-                        *tagged = Tagged { how: "given away", why: why.clone(), ..tagged.clone() };
+                        *tagged = Tagged { how: "given away", to, why: why.clone(), ..tagged.clone() };
                     }
                     quiet = false;
                 }
@@ -147,15 +147,15 @@ async fn settle(ctx: &Ctx, target: &Target, digest: &Digest, pushed: &mut Pushed
         .hint("run the same command again when fewer are at work"))
 }
 
-/// Makes a tag say what another one says.
-async fn give(ctx: &Ctx, name: &Repository, tag: &Tag, over: &Tag) -> Result<()> {
+/// Makes a tag say what another one says, and tells that.
+async fn give(ctx: &Ctx, name: &Repository, tag: &Tag, over: &Tag) -> Result<Digest> {
     let found = ctx.registries.current(name, over).await?;
     let found = found.ok_or_else(|| Error::remote(format!("`{name}` lists the tag `{over}`, but lacks it")))?;
     let document = Document::read(&found.bytes, found.media_type.as_deref(), &format!("`{name}:{over}`"))?;
     let kind = document.media_type().or(found.media_type.as_deref()).unwrap_or_default();
     match ctx.registries.push_manifest(name, Which::Tag(tag), kind, &found.bytes).await? {
         PushedManifest::Missing(_) => Err(Error::remote(format!("`{name}` lacks content of `{over}`"))),
-        _ => Ok(()),
+        _ => Ok(found.digest),
     }
 }
 
@@ -192,5 +192,6 @@ async fn one(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, decision: &Dec
     let why = if decision.why.is_empty() { String::new() } else { format!(", because {}", decision.why) };
     let text = format!("tag {name}:{}: {how}{why}", decision.name);
     ctx.say(if how == "kept" { Event::Note { text } } else { Event::Detail { text } });
-    Ok(tag.map(|tag| Tagged { tag: tag.clone(), how, from, why: decision.why.clone() }))
+    let to = if how == "kept" { None } else { Some(freight.root()?.descriptor.digest) };
+    Ok(tag.map(|tag| Tagged { tag: tag.clone(), how, from, to, why: decision.why.clone() }))
 }

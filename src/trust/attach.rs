@@ -53,8 +53,8 @@ impl Layer {
     }
 }
 
-/// Puts a bundle beside an image, as a manifest that refers to it.
-pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<()> {
+/// Puts a bundle beside an image, as a manifest that refers to it; the manifest's descriptor.
+pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<Descriptor> {
     let config = blob(ctx, object.repository, EMPTY.0, EMPTY.1).await?;
     let layer = blob(ctx, object.repository, BUNDLE, bytes).await?;
     let subject = Descriptor::new(&object.image.media_type, object.image.digest, object.image.size);
@@ -72,7 +72,7 @@ pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type:
         },
     }));
     ctx.registries.add_referrer(object.repository, &subject, media::MANIFEST, &manifest).await?;
-    Ok(())
+    Ok(Descriptor::of(media::MANIFEST, &manifest))
 }
 
 /// Adds a layer under a legacy tag. What is there stays; who writes at the same time is written again.
@@ -85,11 +85,12 @@ pub async fn legacy(ctx: &Ctx, key: &Key, object: Object<'_>, ending: &str, laye
     };
     let mut how = "already there";
     for _ in 0..MOST_ROUNDS {
-        let there = layers(ctx, object.repository, &tag).await?;
+        let (manifest, there) = layers(ctx, object.repository, &tag).await?;
         // Found again after it was written: nobody has written over it.
         if let Some(other) = there.iter().find(|other| same(other, &entry, key, &layer.bytes)) {
             let subject = object.image.digest;
-            return Ok(Signed { subject, predicate_type, blob: other.digest, format: "legacy", how });
+            let blob = Descriptor::new(&other.media_type, other.digest, other.size);
+            return Ok(Signed { subject, predicate_type, blob, manifest, format: "legacy", how });
         }
         let mut layers = there;
         layers.push(entry.clone());
@@ -140,13 +141,16 @@ async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descript
     }
 }
 
-/// What a legacy tag holds now.
-async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<Vec<Descriptor>> {
-    let Some(found) = ctx.registries.current(repository, tag).await? else { return Ok(Vec::new()) };
+/// The manifest under a legacy tag and its layers, as they are now.
+async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<(Descriptor, Vec<Descriptor>)> {
+    let Some(found) = ctx.registries.current(repository, tag).await? else {
+        return Ok((Descriptor::of(media::MANIFEST, b""), Vec::new()));
+    };
     let what = format!("what `{repository}:{tag}` holds");
     let mut document: Value = read(&found.bytes, &what)?;
     let layers = serde_json::from_value(document["layers"].take());
-    layers.map_err(|cause| Error::remote(format!("{what} is not a list of signatures")).because(cause))
+    let layers = layers.map_err(|cause| Error::remote(format!("{what} is not a list of signatures")).because(cause))?;
+    Ok((Descriptor::of(media::MANIFEST, &found.bytes), layers))
 }
 
 async fn blob(ctx: &Ctx, repository: &Repository, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {

@@ -63,10 +63,11 @@ pub async fn witness(ctx: &Ctx, signer: &Signer<'_>, repository: &Repository, si
         let found = every(ctx, repository, &subject, &want, &policy, None).await?;
         let same = |one: &&Signed| one.subject == subject && one.predicate_type == predicate_type;
         for one in signed.iter().filter(same) {
-            let there =
-                |other: &super::verify::Accepted| other.blob == one.blob && other.legacy == (one.format == "legacy");
+            let there = |other: &super::verify::Accepted| {
+                other.blob.digest == one.blob.digest && other.legacy == (one.format == "legacy")
+            };
             if !found.iter().any(there) {
-                let what = format!("{} as a {} in {}", want.name(), one.format, one.blob);
+                let what = format!("{} as a {} in {}", want.name(), one.format, one.blob.digest);
                 return Err(Error::policy(format!(
                     "`{repository}@{subject}` does not have what was just written: {what}"
                 ))

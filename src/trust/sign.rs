@@ -12,7 +12,7 @@ use super::attach;
 use super::keys::Key;
 use super::root;
 use super::statement::{Subject, simple, statement};
-use super::verify::{PAYLOAD_TYPE, Policy, SIGNATURE, Want, check_bundle, every, verify};
+use super::verify::{Accepted, PAYLOAD_TYPE, Policy, SIGNATURE, Want, check_bundle, every, verify};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::oci::json::canonical;
@@ -31,7 +31,9 @@ pub struct Signed {
     /// What kind of claim it is.
     pub predicate_type: String,
     /// The blob that holds it: a bundle, or a layer of a legacy tag.
-    pub blob: Digest,
+    pub blob: Descriptor,
+    /// The manifest that names the blob.
+    pub manifest: Descriptor,
     /// `bundle` or `legacy`.
     pub format: &'static str,
     /// `signed`, or `already there`.
@@ -45,11 +47,16 @@ impl Signed {
             "name": name.to_string(),
             "subject": self.subject,
             "predicateType": self.predicate_type,
-            "blob": self.blob,
+            "blob": object(&self.blob),
+            "manifest": object(&self.manifest),
             "format": self.format,
             "how": self.how,
         })
     }
+}
+
+fn object(descriptor: &Descriptor) -> Value {
+    json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size })
 }
 
 /// What is signed: an image in a repository, and what the signer says with it.
@@ -98,9 +105,9 @@ pub async fn attest(
     }
     if format.legacy() {
         // The same statement has another signature each time: without a look a second run would add a second layer.
-        if let Some(blob) = said(ctx, key, object, predicate_type, predicate, true).await? {
+        if let Some(Accepted { blob, manifest, .. }) = said(ctx, key, object, predicate_type, predicate, true).await? {
             let (subject, predicate_type) = (object.image.digest, predicate_type.to_string());
-            signed.push(Signed { subject, predicate_type, blob, format: "legacy", how: "already there" });
+            signed.push(Signed { subject, predicate_type, blob, manifest, format: "legacy", how: "already there" });
             return Ok(signed);
         }
         let statement = statement(&object.subject(), predicate_type, predicate);
@@ -111,15 +118,16 @@ pub async fn attest(
 }
 
 async fn bundle(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate: &Value) -> Result<Signed> {
-    let done = |blob, how| Signed {
+    let done = |blob, manifest, how| Signed {
         subject: object.image.digest,
         predicate_type: kind.to_string(),
         blob,
+        manifest,
         format: "bundle",
         how,
     };
-    if let Some(there) = said(ctx, key, object, kind, predicate, false).await? {
-        return Ok(done(there, "already there"));
+    if let Some(Accepted { blob, manifest, .. }) = said(ctx, key, object, kind, predicate, false).await? {
+        return Ok(done(blob, manifest, "already there"));
     }
     let statement = statement(&object.subject(), kind, predicate);
     let bytes = canonical(&json!({
@@ -129,8 +137,8 @@ async fn bundle(ctx: &Ctx, key: &Key, object: Object<'_>, kind: &str, predicate:
     }));
     // As a third party would see it, before anybody else can.
     check_bundle(&bytes, &object.image.digest, &Want::of(kind), &Policy::key(key.public().clone()), None)?;
-    attach::bundle(ctx, object, &bytes, kind).await?;
-    Ok(done(Digest::of(&bytes), "signed"))
+    let manifest = attach::bundle(ctx, object, &bytes, kind).await?;
+    Ok(done(Descriptor::of(BUNDLE, &bytes), manifest, "signed"))
 }
 
 /// The bundle or legacy layer by which this key has already said the same. A registry that cannot tell is an error.
@@ -141,7 +149,7 @@ async fn said(
     kind: &str,
     predicate: &Value,
     legacy: bool,
-) -> Result<Option<Digest>> {
+) -> Result<Option<Accepted>> {
     let (policy, want) = (Policy::key(key.public().clone()), Want::of(kind));
     let (name, digest) = (object.repository, &object.image.digest);
     let found = match legacy {
@@ -158,7 +166,7 @@ async fn said(
         let said = kind == SIGNATURE || claim.predicate == *predicate;
         one.legacy == legacy && said && claim.annotations == *object.annotations
     });
-    Ok(same.map(|one| one.blob))
+    Ok(same)
 }
 
 /// The JSON document in a file.

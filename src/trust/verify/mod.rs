@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::oci::{Digest, Repository};
+use crate::oci::{Descriptor, Digest, Repository};
 use crate::trust::root::Roots;
 use candidates::Candidate;
 
@@ -41,7 +41,9 @@ const MOST_TOTAL: u64 = 256 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
     /// The blob of the bundle or of the legacy layer.
-    pub blob: Digest,
+    pub blob: Descriptor,
+    /// The manifest that names it.
+    pub manifest: Descriptor,
     /// Whether it stands under a legacy tag.
     pub legacy: bool,
     /// What was said of the image.
@@ -70,7 +72,7 @@ impl Accepted {
         let Proof { key, identity, issuer, claims, log, times } = &self.proof;
         json!({
             "annotations": self.claim.annotations,
-            "blob": self.blob,
+            "blob": self.blob.digest,
             "claims": claims,
             "format": if self.legacy { "legacy" } else { "bundle" },
             "identity": identity,
@@ -210,8 +212,9 @@ impl Search<'_> {
         });
         match checked {
             Ok((claim, proof)) => {
-                let legacy = candidate.legacy;
-                self.accepted.push(Accepted { blob: candidate.blob.digest, legacy, claim, proof });
+                let Candidate { blob, manifest, legacy, .. } = candidate;
+                let blob = Descriptor::new(&blob.media_type, blob.digest, blob.size);
+                self.accepted.push(Accepted { blob, manifest: manifest.clone(), legacy: *legacy, claim, proof });
             }
             Err(error) if error.kind() == Kind::Policy => {
                 let why =
