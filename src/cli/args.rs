@@ -1,5 +1,6 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
+mod release;
 mod trust;
 
 use std::num::NonZeroUsize;
@@ -14,6 +15,7 @@ use crate::plan::Leave;
 use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
+pub use release::{Release, Reproduce};
 pub use trust::{Attest, Keygen, Sign, With};
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
@@ -172,16 +174,8 @@ pub struct Sbom {
 #[derive(Debug, Args)]
 pub struct Provenance {
     /// Names the builder (default: the workflow that the CI job names, else none)
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = release::uri)]
     pub builder_id: Option<String>,
-}
-
-/// The options of `reproduce`.
-#[derive(Debug, Args)]
-pub struct Reproduce {
-    /// The image
-    #[arg(value_name = "REF")]
-    pub reference: Place,
 }
 
 /// What tags may do only if it is said.
@@ -210,18 +204,6 @@ pub struct Push {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
-}
-
-/// The options of `release`.
-#[derive(Debug, Args)]
-pub struct Release {
-    #[command(flatten)]
-    pub leaves: Leaves,
-    /// Releases without signatures and attestations
-    #[arg(long, conflicts_with_all = ["key", "signature_format", "annotation"])]
-    pub no_sign: bool,
-    #[command(flatten)]
-    pub with: With,
 }
 
 /// The options of `pull`.

@@ -22,12 +22,12 @@ pub struct Signer<'a> {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Attests all documents, then signs every image and at last the index around them. What is there already is not said again.
+/// Attests all documents, then signs all images in their order, the index around them last. What is there already is not said again.
 pub async fn vouch(
     ctx: &Ctx,
     signer: &Signer<'_>,
     repository: &Repository,
-    artifact: &Artifact,
+    images: &[Descriptor],
     papers: &[Paper],
 ) -> Result<Vec<Signed>> {
     let Signer { key, format, annotations } = signer;
@@ -36,10 +36,10 @@ pub async fn vouch(
     for paper in papers {
         ctx.cancel.check()?;
         let doing = format!("attesting `{}` of `{repository}@{}`", paper.predicate_type, paper.subject.digest);
-        let done = attest(ctx, key, object(&paper.subject), paper.predicate_type, &paper.predicate, *format).await;
+        let done = attest(ctx, key, object(&paper.subject), &paper.predicate_type, &paper.predicate, *format).await;
         signed.extend(done.map_err(|error| error.context(doing))?);
     }
-    for image in manifests(artifact) {
+    for image in images {
         ctx.cancel.check()?;
         let done = sign(ctx, key, object(image), *format).await;
         signed.extend(done.map_err(|error| error.context(format!("signing `{repository}@{}`", image.digest)))?);
@@ -47,10 +47,10 @@ pub async fn vouch(
     Ok(signed)
 }
 
-/// Every image, and the index around several.
-fn manifests(artifact: &Artifact) -> impl Iterator<Item = &Descriptor> {
+/// Every image of an artifact, and the index around several.
+pub fn manifests(artifact: &Artifact) -> Vec<Descriptor> {
     let root = Some(&artifact.root.descriptor).filter(|_| artifact.images.len() > 1);
-    artifact.images.iter().map(|image| &image.manifest.descriptor).chain(root)
+    artifact.images.iter().map(|image| &image.manifest.descriptor).chain(root).cloned().collect()
 }
 
 /// Finds in the registry all that was signed, and checks it with nothing but the public key.

@@ -43,8 +43,8 @@ impl Tags {
         let mut wishes = Vec::new();
         for wish in &self.wishes {
             wishes.extend(match &wish.want {
-                Want::Not(_) => None,
-                Want::Never(refusal) => return Err(Error::bug(format!("a refused tag is carried: {}", refusal.why))),
+                // What is refused is refused before anything is carried.
+                Want::Not(_) | Want::Never(_) => None,
                 Want::Always(tag) => Some(Written::Always { tag: tag.to_string() }),
                 Want::Once(tag) => Some(Written::Once { tag: tag.to_string() }),
                 Want::Highest { tag, version, sharing } => Some(Written::Highest {

@@ -2,6 +2,8 @@
 //! the work (checks SIG-01, SIG-13).
 
 mod races;
+mod resume;
+mod several;
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,0 +1,62 @@
+//! Stage 10: the grammar of `release` and `reproduce`. Words in, choices out.
+
+use clap::Args;
+
+use super::{Leaves, With};
+use crate::source::Place;
+
+/// The options of `release`.
+#[derive(Debug, Args)]
+pub struct Release {
+    #[command(flatten)]
+    pub leaves: Leaves,
+    /// Releases without signatures and attestations
+    #[arg(long, conflicts_with_all = ["key", "signature_format", "annotation"])]
+    pub no_sign: bool,
+    /// Stops before it signs: `sign --from RECEIPT` ends the release in a job that has the key
+    #[arg(long, requires = "receipt", conflicts_with_all = ["key", "no_sign", "signature_format"])]
+    pub prepare: bool,
+    /// Asks nothing on a terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Names the builder in the provenance (default: the workflow that the CI job names, else none)
+    #[arg(long, value_name = "URI", value_parser = uri)]
+    pub builder_id: Option<String>,
+    #[command(flatten)]
+    pub with: With,
+}
+
+/// The options of `reproduce`.
+#[derive(Debug, Args)]
+pub struct Reproduce {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub reference: Place,
+}
+
+/// A URI as in a builder's name: with a scheme, and of what may stand in one.
+pub(super) fn uri(text: &str) -> Result<String, String> {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    let scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let may = |byte: u8| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte);
+    match scheme && text.bytes().all(may) {
+        true => Ok(text.to_string()),
+        false => Err("it must be a URI, as in https://example.com/ci".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn a_builder_is_named_by_a_uri() {
+        for right in ["https://example.com/ci", "urn:acme:ci", "git+ssh://h.test/x?y#z"] {
+            assert_eq!(uri(right).as_deref(), Ok(right));
+        }
+        for wrong in ["", "ci", ":x", "https://a b", "1x:y", "https://ü", "a:<b>"] {
+            assert!(uri(wrong).is_err(), "{wrong}");
+        }
+    }
+}
