@@ -27,6 +27,7 @@ mod mock;
 mod nginx;
 mod peers;
 mod places;
+mod policies;
 mod project;
 mod registry;
 mod release;
