@@ -38,3 +38,4 @@ mod sigstore;
 mod size;
 mod wire;
 mod world;
+mod writers;
