@@ -18,6 +18,7 @@ mod release;
 pub(crate) mod render;
 mod reproduce;
 mod resume;
+mod revision;
 mod schema;
 mod session;
 mod sign;
@@ -84,7 +85,7 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Push(options) => build::push(session, options).await,
         Command::Release(options) => release::run(session, options).await,
         Command::Provenance(options) => papers::provenance(session, options).await,
-        Command::Reproduce(options) => reproduce::run(session, &options.reference).await,
+        Command::Reproduce(options) => reproduce::run(session, options).await,
         Command::Sbom(options) => papers::sbom(session, options).await,
         Command::Pull(options) => carry::pull(session, options).await,
         Command::Copy(options) => carry::copy(session, options).await,

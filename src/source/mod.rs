@@ -18,6 +18,7 @@ mod memo;
 mod merge;
 mod pax;
 mod place;
+mod revision;
 mod tar;
 mod texts;
 mod unpack;
@@ -37,5 +38,6 @@ pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, 
 pub use index::{FileIndex, Kind, Node};
 pub use list::plain;
 pub use place::{Kept, Place, Spot};
+pub use revision::{Revision, revision};
 pub use tar::{Entry, Type};
 pub use walk::{Obstacle, Parent};

@@ -151,8 +151,13 @@ fn a_second_clone_in_another_directory_reproduces_a_release_as_another_user() {
     done(&mut nobody(&["git", "clone", "-q", &pack, clone.to_str().unwrap()]));
     let reference = released.reference();
     let program = path("program");
-    let reproduce = || output(&mut nobody(&[&program, "-f", clone.to_str().unwrap(), "reproduce", &reference]));
-    assert_eq!(digest(&reproduce()), released.whole);
+    let reproduce = |words: &[&str]| {
+        let all = [&[&program, "-f", clone.to_str().unwrap(), "reproduce", &reference][..], words].concat();
+        output(&mut nobody(&all))
+    };
+    assert_eq!(digest(&reproduce(&[])), released.whole);
     done(&mut nobody(&["sh", "-c", "printf 'one\\ntWo\\n' >\"$0\"", clone.join("x").to_str().unwrap()]));
-    refused(&reproduce(), 4, &["linux/amd64: layer 1 (`files`), `/x`: byte 5 of its content differs"]);
+    refused(&reproduce(&[]), 4, &["linux/amd64: layer 1 (`files`), `/x`: byte 5 of its content differs"]);
+    // From the commit that the provenance names, whatever lies in the work tree.
+    assert_eq!(digest(&reproduce(&["--revision"])), released.whole);
 }

@@ -1,5 +1,7 @@
 //! Stage 10: the grammar of `release` and `reproduce`. Words in, choices out.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Leaves, With};
@@ -32,6 +34,17 @@ pub struct Reproduce {
     /// The image
     #[arg(value_name = "REF")]
     pub reference: Place,
+    /// Builds from a commit instead of the work tree: this one, else the one that the image's provenance names
+    #[arg(long, value_name = "COMMIT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub revision: Option<String>,
+    /// Writes what was shown, as SLSA's verification summary
+    #[arg(long, value_name = "FILE")]
+    pub vsa: Option<PathBuf>,
+    /// Attests what was shown, beside the image
+    #[arg(long)]
+    pub sign: bool,
+    #[command(flatten)]
+    pub with: With,
 }
 
 /// A URI as in a builder's name: with a scheme, and of what may stand in one.

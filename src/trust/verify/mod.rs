@@ -6,16 +6,18 @@
 //! ```text
 //! policy      what is asked              candidates  what may be an answer
 //! bundle      one bundle, checked        legacy      one layer of a legacy tag, checked
-//! statement   what was signed
+//! statement   what was signed           hearsay     what is said, unproven
 //! ```
 
 mod bundle;
 mod candidates;
+mod hearsay;
 mod legacy;
 mod policy;
 mod statement;
 
 pub use bundle::{Proof, check as check_bundle, check_blob};
+pub use hearsay::hearsay;
 pub use legacy::{ENVELOPE, SIMPLE};
 pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
 pub use statement::{Claim, PAYLOAD_TYPE};
