@@ -1,6 +1,7 @@
 //! `stillframe release`: a transaction. Whatever fails, and whenever: no tag says what is not signed, and the same command again ends
 //! the work (checks SIG-01, SIG-13).
 
+mod person;
 mod races;
 mod resume;
 mod several;
