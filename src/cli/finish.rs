@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::oci::Descriptor;
 use crate::ship::{self, Freight, Pushed, Target};
 use crate::trust::Paper;
-use crate::trust::release::{Signer, vouch, witness};
+use crate::trust::release::{Signing, vouch, witness};
 use crate::trust::sign::Signed;
 
 /// What is to be done.
@@ -20,7 +20,7 @@ pub struct Work<'a> {
     /// What is attested.
     pub papers: &'a [Paper],
     /// By whom; a release may go unsigned.
-    pub signer: Option<&'a Signer<'a>>,
+    pub signer: Option<&'a Signing<'a>>,
 }
 
 /// How far it came.

@@ -23,6 +23,7 @@ mod schema;
 mod session;
 mod sign;
 mod signals;
+mod signer;
 mod tag;
 mod targets;
 mod terminal;

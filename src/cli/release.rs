@@ -1,10 +1,9 @@
 //! Stage 10: `stillframe release`, a transaction: content by digest to every repository, then attestations and signatures, then a look
 //! at them as a third party, and only then the tags. What fails before that leaves every tag where it was.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::{Release, With};
 use super::build::{document, lines};
@@ -13,15 +12,14 @@ use super::papers::{Asked, named, origin};
 use super::prepare::{Made, Prepared, make, prepare};
 use super::receipt::Remaining;
 use super::session::Session;
-use super::sign::{self, signing};
+use super::signer::{signatory, signing};
 use super::{prompt, targets};
 use crate::error::{Error, Finding, Kind, Report, Result};
 use crate::manifest::{self, Change};
 use crate::oci::json::canonical;
 use crate::ship::{self, Cargo, Destination, Freight, Pushed};
-use crate::trust::keys::Key;
-use crate::trust::release::{Signer, manifests};
-use crate::trust::sign::{Format, Signed};
+use crate::trust::release::{Signing, manifests};
+use crate::trust::sign::Signed;
 use crate::trust::{self, Paper};
 
 /// Builds, pushes, attests, signs, verifies and then tags.
@@ -34,9 +32,8 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     if options.prepare {
         carried?;
     }
-    let key = if options.no_sign || options.prepare { None } else { Some(signer(session, &options.with).await?) };
-    let annotations: BTreeMap<String, String> = options.with.annotation.iter().cloned().collect();
-    let signer = key.as_ref().map(|(key, format)| Signer { key, format: *format, annotations: annotations.clone() });
+    let unsigned = options.no_sign || options.prepare;
+    let signer = if unsigned { None } else { Some(signer(session, &options.with).await?) };
     session.terminal.report(&prepared.report);
     let asked = Asked::of(&prepared);
     let attest = prepared.manifest.attest.clone();
@@ -60,6 +57,7 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     let mut told = told(&made, &done, signing, &origin);
     if !options.no_sign && (options.prepare || outcome.is_err()) {
         let (tags, leave) = (made.target.tags.clone(), made.target.leave);
+        let annotations = options.with.annotation.iter().cloned().collect();
         told["remaining"] = Remaining { papers, tags, leave, annotations }.to_json().unwrap_or_default();
     }
     if let Some(path) = &options.with.receipt {
@@ -86,7 +84,7 @@ async fn papers(session: &Session<'_>, made: &Made, attest: &manifest::Attest, o
 
 /// On a terminal a person sees what would happen to the tags, and says whether it shall.
 async fn confirm(session: &Session<'_>, options: &Release, made: &Made) -> Result<()> {
-    if options.yes || options.prepare || !prompt::possible() {
+    if options.with.yes || options.prepare || !prompt::possible() {
         return Ok(());
     }
     let digest = made.artifact.digest();
@@ -122,14 +120,15 @@ fn ready(prepared: &Prepared, options: &Release) -> Result<()> {
     if options.leaves.allow_dirty { Ok(()) } else { report.pass().map(|_| ()) }
 }
 
-/// The key and the format; a release is signed unless it is said that it is not.
-async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
-    if with.key.is_none() && signing(session)?.is_none() {
+/// Who signs, and what with it; a release is signed unless it is said that it is not.
+async fn signer<'a>(session: &'a Session<'_>, with: &'a With) -> Result<Signing<'a>> {
+    if !with.says() && signing(session)?.is_none() {
         return Err(Error::usage("nothing says with what the release is signed")
             .hint("add to the manifest: `[sign]`, and below it `method = \"key\"` and `key = \"cosign.key\"`; `stillframe keygen` makes one")
-            .hint("or say `--no-sign`, to release what nobody vouches for"));
+            .hint("or `method = \"keyless\"`, in a CI job that has an identity; or say `--no-sign`, to release what nobody vouches for"));
     }
-    sign::signer(session, with).await
+    let annotations = with.annotation.iter().cloned().collect();
+    Ok(Signing { signatory: signatory(session, with).await?, annotations })
 }
 
 /// The way on from a receipt.
@@ -143,13 +142,13 @@ fn resume(error: Error, receipt: &Path, remaining: &Value) -> Error {
     }
 }
 
-fn told(made: &Made, done: &Done, signer: Option<&Signer<'_>>, origin: &Value) -> Value {
+fn told(made: &Made, done: &Done, signer: Option<&Signing<'_>>, origin: &Value) -> Value {
     let mut told = document(made, &done.pushed);
     let of_name = |(pushed, signed): (&Pushed, &Vec<Signed>)| {
         signed.iter().map(|one| one.to_json(&pushed.name)).collect::<Vec<Value>>()
     };
     told["signed"] = done.pushed.iter().zip(&done.signed).flat_map(of_name).collect();
-    told["signers"] = signer.iter().map(|signer| json!({ "key": signer.key.public().id() })).collect();
+    told["signers"] = signer.iter().filter_map(|signer| signer.signatory.to_json()).collect();
     told["inputs"] = origin["buildDefinition"]["resolvedDependencies"].clone();
     told
 }

@@ -6,7 +6,8 @@ use super::args::Reproduce;
 use super::prepare::{Again, make, prepare_again};
 use super::revision;
 use super::session::Session;
-use super::sign::{signer, told};
+use super::sign::told;
+use super::signer::signatory;
 use super::targets::file;
 use crate::error::{Error, Report, Result};
 use crate::image::Artifact;
@@ -18,13 +19,13 @@ use crate::source::{self, Image, Place};
 use crate::trust::Paper;
 use crate::trust::compare::{compare, config};
 use crate::trust::provenance::{SUMMARY, summary};
-use crate::trust::release::{Signer, manifests, vouch, witness};
+use crate::trust::release::{Signing, manifests, vouch, witness};
 
 /// Builds from the work tree or a commit with the image's own time, and compares; tells and attests what that showed.
 pub async fn run(session: &Session<'_>, options: &Reproduce) -> Result<u8> {
     let place = &options.reference;
     ready(options)?;
-    let key = if options.sign { Some(signer(session, &options.with).await?) } else { None };
+    let signatory = if options.sign { Some(signatory(session, &options.with).await?) } else { None };
     let theirs = source::open(&session.ctx, place).await?;
     let facts = facts(session, &theirs).await.map_err(|error| error.context(format!("reading `{place}`")))?;
     let tree = match &options.revision {
@@ -47,11 +48,11 @@ pub async fn run(session: &Session<'_>, options: &Reproduce) -> Result<u8> {
     if let Some(path) = &options.vsa {
         ship::receipt(path, &canonical(&summary(name, &theirs.digest(), &used)))?;
     }
-    if let (Some((key, format)), Some(name)) = (&key, name) {
+    if let (Some(signatory), Some(name)) = (signatory, name) {
         let annotations = options.with.annotation.iter().cloned().collect();
-        let signer = Signer { key, format: *format, annotations };
+        let signer = Signing { signatory, annotations };
         document["signed"] = json!(attested(session, &signer, name, &made.artifact, &used).await?);
-        document["signers"] = json!([{ "key": key.public().id() }]);
+        document["signers"] = signer.signatory.to_json().into_iter().collect();
     }
     if let Some(path) = &options.with.receipt {
         ship::receipt(path, &canonical(&document))?;
@@ -71,7 +72,7 @@ fn ready(options: &Reproduce) -> Result<()> {
         let what = format!("`{}` is in no registry, and attestations are kept there", options.reference);
         return Err(Error::usage(what).hint("`--vsa FILE` writes the summary without signing it"));
     }
-    if !options.sign && (options.with.key.is_some() || options.with.format.is_some()) {
+    if !options.sign && (options.with.says() || options.with.format.is_some()) {
         return Err(Error::usage("a key is of use only where something is signed").hint("add `--sign`"));
     }
     let mut report = Report::default();
@@ -84,7 +85,7 @@ fn ready(options: &Reproduce) -> Result<()> {
 /// Attests of each image, and of the index around several, that it was reproduced; and looks whether that is there.
 async fn attested(
     session: &Session<'_>,
-    signer: &Signer<'_>,
+    signer: &Signing<'_>,
     name: &Repository,
     artifact: &Artifact,
     used: &[Digest],

@@ -9,14 +9,15 @@ use super::args::Sign;
 use super::finish::{Done, Work, finish};
 use super::receipt::{Receipt, Remaining};
 use super::session::Session;
-use super::sign::{ended, signer, told};
+use super::sign::{ended, told};
+use super::signer::signatory;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Reference, Repository};
 use crate::ship::{Blob, Blobs, Freight, Pushed, Target};
 use crate::source::{self, Place};
 use crate::trust::Paper;
-use crate::trust::release::Signer;
+use crate::trust::release::Signing;
 
 /// Does what a receipt says is left.
 pub async fn run(session: &Session<'_>, options: &Sign, receipt: Receipt, remaining: Remaining) -> Result<u8> {
@@ -26,10 +27,10 @@ pub async fn run(session: &Session<'_>, options: &Sign, receipt: Receipt, remain
             "a release is signed with every image of its index; `--no-recursive` has no place here",
         ));
     }
-    let (key, format) = signer(session, &options.with).await?;
+    let signatory = signatory(session, &options.with).await?;
     let mut annotations = remaining.annotations;
     annotations.extend(options.with.annotation.iter().cloned());
-    let signer = Signer { key: &key, format, annotations };
+    let signer = Signing { signatory, annotations };
     let (images, root) = images(ctx, &receipt.references).await?;
     about(&images, &remaining.papers)?;
     let names: Vec<Repository> = receipt.references.iter().map(|reference| reference.repository.clone()).collect();
@@ -45,7 +46,7 @@ pub async fn run(session: &Session<'_>, options: &Sign, receipt: Receipt, remain
     let signed: Vec<Value> = target.names.iter().zip(done.signed).flat_map(of_name).collect();
     let more = json!({
         "pushed": done.pushed.iter().map(Pushed::to_json).collect::<Vec<_>>(),
-        "signers": [{ "key": signer.key.public().id() }],
+        "signers": signer.signatory.to_json().into_iter().collect::<Vec<_>>(),
     });
     ended(session, &options.with, &signed, &lines, more)
 }

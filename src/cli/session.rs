@@ -16,6 +16,7 @@ use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
 use crate::store::Store;
+use crate::trust::keys;
 use crate::trust::provenance::Builder;
 use crate::trust::root::RootOptions;
 
@@ -99,7 +100,13 @@ pub fn password() -> Option<String> {
     std::env::var("COSIGN_PASSWORD").ok()
 }
 
-fn variable(name: &str) -> Option<OsString> {
+/// What keys may ask of the world.
+pub fn keys() -> keys::Outside<'static> {
+    keys::Outside { variable: &variable, search: None }
+}
+
+/// A variable of the environment.
+pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 

@@ -8,18 +8,18 @@ use super::args::{Attest, Keygen, Sign, With};
 use super::prompt;
 use super::receipt::{self, Receipt};
 use super::resume;
-use super::session::{Session, outside, password};
+use super::session::{Session, password};
+use super::signer::signatory;
 use super::tag::find;
-use crate::error::{Error, Report, Result};
+use crate::error::{Error, Kind, Report, Result};
 use crate::event::Event;
-use crate::manifest::{self, Method};
 use crate::oci::json::canonical;
 use crate::oci::{Descriptor, Reference, Repository};
 use crate::ship;
 use crate::source::{self, Place};
-use crate::trust::keys::{self, Key};
+use crate::trust::keys;
 use crate::trust::predicate::predicate_type;
-use crate::trust::sign::{self, Format, Object, Signed};
+use crate::trust::sign::{self, Object, Signed};
 
 /// Something in a registry that is to be signed.
 struct Image {
@@ -40,7 +40,7 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
         },
         (None, None) => return Err(Error::usage("nothing says what is to be signed")),
     };
-    let (key, format) = signer(session, &options.with).await?;
+    let signatory = signatory(session, &options.with).await?;
     let mut signed = Vec::new();
     let mut lines = String::new();
     for reference in &references {
@@ -48,8 +48,8 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
         for image in &images {
             let annotations = options.with.annotations();
             let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
-            let done = sign::sign(&session.ctx, &key, object, format).await;
-            let done = done.map_err(|error| error.context(image.doing("signing")))?;
+            let done = sign::sign(&session.ctx, &signatory, object).await;
+            let done = done.map_err(|error| image.lacks(error, "signed"))?;
             signed.extend(told(session, &image.repository, done));
         }
         if let Some(root) = images.last() {
@@ -63,15 +63,15 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
 pub async fn attest(session: &Session<'_>, options: &Attest) -> Result<u8> {
     let kind = predicate_type(&options.kind)?;
     let predicate = sign::document(&options.predicate)?;
-    let (key, format) = signer(session, &options.with).await?;
+    let signatory = signatory(session, &options.with).await?;
     let images = images(session, in_registry(&options.reference)?, false).await?;
     let annotations = options.with.annotations();
     let mut signed = Vec::new();
     let mut lines = String::new();
     for image in &images {
         let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
-        let done = sign::attest(&session.ctx, &key, object, &kind, &predicate, format).await;
-        signed.extend(told(session, &image.repository, done.map_err(|error| error.context(image.doing("attesting")))?));
+        let done = sign::attest(&session.ctx, &signatory, object, &kind, &predicate).await;
+        signed.extend(told(session, &image.repository, done.map_err(|error| image.lacks(error, "attested"))?));
         lines += &format!("{}@{}\n", image.repository, image.descriptor.digest);
     }
     ended(session, &options.with, &signed, &lines, json!({}))
@@ -109,46 +109,15 @@ impl With {
 }
 
 impl Image {
-    fn doing(&self, what: &str) -> String {
-        format!("{what} `{}@{}`", self.repository, self.descriptor.digest)
+    /// What is left to do after a failure.
+    fn lacks(&self, error: Error, done: &str) -> Error {
+        let stopped = matches!(error.kind(), Kind::Interrupted | Kind::Terminated);
+        let error = error.context(format!("`{}@{}` is pushed, not {done}", self.repository, self.descriptor.digest));
+        match stopped {
+            true => error,
+            false => error.hint(format!("run the same command again; what is {done} already is not {done} twice")),
+        }
     }
-}
-
-/// The key and the format: as the options say, else as the manifest says.
-pub async fn signer(session: &Session<'_>, with: &With) -> Result<(Key, Format)> {
-    let manifest = match with.key {
-        Some(_) => None,
-        None => signing(session)?,
-    };
-    let reference = match (&with.key, manifest.as_ref().map(|signing| &signing.method)) {
-        (Some(key), _) | (None, Some(Method::Key(key))) => key.clone(),
-        (None, Some(Method::Keyless)) => {
-            return Err(Error::usage("`[sign]` says `method = \"keyless\"`, which this version cannot do yet")
-                .hint("sign with a key: `--key cosign.key`; `stillframe keygen` makes one"));
-        }
-        (None, None) => {
-            return Err(Error::usage("nothing says with what to sign")
-                .hint("write `--key cosign.key` (`stillframe keygen` makes one), or `[sign]` into the manifest"));
-        }
-    };
-    let text = keys::text(&reference)?;
-    let secret = match password() {
-        Some(secret) => secret,
-        None if prompt::possible() => {
-            prompt::ask(session, &format!("password of the private key `{reference}`: "), true).await?
-        }
-        None => prompt::stdin_line().await?,
-    };
-    let format = with.format.or(manifest.map(|signing| signing.format)).unwrap_or(Format::Both);
-    Ok((Key::read(&text, secret.as_bytes(), &reference)?, format))
-}
-
-/// What the manifest says of signing, if there is one.
-pub fn signing(session: &Session<'_>) -> Result<Option<manifest::Signing>> {
-    let Ok(location) = manifest::locate::locate(&session.options.file) else { return Ok(None) };
-    let manifest::Read { manifest, report } = manifest::read(&location, &outside(&session.options.set));
-    report.pass()?;
-    Ok(manifest.sign)
 }
 
 fn in_registry(place: &Place) -> Result<&Reference> {

@@ -206,18 +206,30 @@ static SIGN: Table = Table {
         required(
             "method",
             Kind::OneOf(&["key", "keyless"]),
-            "\"key\", or \"keyless\" for the identity of a CI job or person (read, but nothing signs so yet).",
+            "\"key\", or \"keyless\" for the identity of a CI job or person.",
         ),
         key(
             "key",
             Kind::Text,
-            "The private key: a file relative to this one, or a variable as in \"env://COSIGN_PRIVATE_KEY\".",
+            "The private key: a file relative to this one, a variable (\"env://COSIGN_PRIVATE_KEY\"), a key in a token \
+             (\"pkcs11:token=…;object=…\") or one behind a program (\"signer://NAME/KEY\").",
         ),
         key(
             "format",
             Kind::OneOf(&["bundle", "legacy", "both"]),
-            "What is written beside the image. Default \"both\".",
+            "What is written beside the image. Default \"both\", or \"bundle\" where the services allow no legacy signatures.",
         ),
+        key(
+            "log",
+            Kind::Bool,
+            "Whether a key's signature is written to a transparency log too. Default false; true beside `signing-config`.",
+        ),
+        key(
+            "signing-config",
+            Kind::Text,
+            "The file of a signing config of sigstore, which names the services that sign. Default: the public-good instance's.",
+        ),
+        key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
     ],
 };
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::base::Base;
+use super::keyref::KeyRef;
 use super::matcher::Matcher;
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
@@ -50,15 +51,19 @@ pub struct Signing {
     pub method: Method,
     /// What is written beside the image.
     pub format: SignatureFormat,
-    /// Where that is said.
-    pub place: Place,
+    /// Whether a key's signature goes to the logs and timestamp authorities of the signing config too.
+    pub log: bool,
+    /// The file of the signing config of sigstore.
+    pub signing_config: Option<PathBuf>,
+    /// The file of the trusted root of sigstore.
+    pub trusted_root: Option<PathBuf>,
 }
 
 /// With what an image is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// The private key in this file (absolute) or variable (`env://NAME`).
-    Key(String),
+    /// This private key.
+    Key(KeyRef),
     /// The identity of a CI job or a person.
     Keyless,
 }

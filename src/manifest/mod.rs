@@ -8,6 +8,7 @@ mod check;
 mod config;
 pub mod grammar;
 mod items;
+mod keyref;
 pub mod locate;
 mod matcher;
 pub mod meant;
@@ -21,6 +22,7 @@ pub mod words;
 mod written;
 
 pub use base::{Base, Local};
+pub use keyref::KeyRef;
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{

@@ -66,7 +66,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// What a server says in an error body, on one line; empty where it says nothing.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
     let errors = said(body);
     if !errors.is_empty() {
         let one = |error: &Said| match (error.code.is_empty(), error.message.is_empty()) {

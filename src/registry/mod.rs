@@ -1,6 +1,6 @@
 //! Stage 4, the wire: distribution API, authentication, retries, uploads, referrers. The only HTTP to registries.
 //! Repositories, digests and bytes in; verified bytes, digests and answers out. May use the network, read credential files and
-//! `registries.toml`, and run credential helpers.
+//! `registries.toml`, and run credential helpers and other programs that are named to it.
 //!
 //! ```text
 //! settings   what the client is told          hosts        registries.toml
@@ -10,6 +10,7 @@
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
 //! probe      what a registry can do, for `doctor` and `login`
+//! service    services beside registries       program      programs that are asked for something
 //! fuzzing    doors to the readers of a server's words
 //! ```
 
@@ -25,9 +26,11 @@ mod manifests;
 mod mount;
 mod origin;
 mod probe;
+pub mod program;
 mod referrers;
 mod retry;
 mod scope;
+mod service;
 mod settings;
 mod tags;
 mod transport;
@@ -39,6 +42,8 @@ pub use hosts::{Host, Hosts};
 pub use manifests::{Fetched, PushedManifest, Which};
 pub use probe::{Ability, Can, Grant, Ping, Way};
 pub use referrers::Attached;
+pub use retry::{Stop, Turns};
+pub use service::{Ask, Told};
 pub use settings::{Clock, Names, Patience, Pause, Settings};
 pub use upload::Pushed;
 

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
+use tokio::time::Instant;
 
 use super::settings::{Clock, Patience};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::event::{Cancel, Event, Sink};
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Why an attempt did not come to an end.
-pub(super) enum Stop {
+pub enum Stop {
     /// Another attempt would fail in the same way.
     Fatal(Error),
     /// Another attempt may succeed.
@@ -41,6 +42,16 @@ impl Stop {
         Stop::Again { error, status: None, asked: None, unreachable: false }
     }
 
+    /// The same, with a sentence in front.
+    pub fn context(self, doing: impl Into<String>) -> Stop {
+        match self {
+            Stop::Fatal(error) => Stop::Fatal(error.context(doing)),
+            Stop::Again { error, status, asked, unreachable } => {
+                Stop::Again { error: error.context(doing), status, asked, unreachable }
+            }
+        }
+    }
+
     /// The error, when nobody tries again.
     pub fn into_error(self) -> Error {
         match self {
@@ -55,32 +66,39 @@ impl Stop {
 }
 
 /// The attempts at one thing.
-pub(super) struct Turns<'a> {
+pub struct Turns<'a> {
     who: &'a str,
-    patience: &'a Patience,
+    patience: Patience,
     clock: &'a Clock,
     sink: &'a Sink,
     cancel: &'a Cancel,
     attempts: u32,
     weight: u32,
     spent: Duration,
+    /// When the attempt began that is under way, where that counts.
+    since: Option<Instant>,
 }
 
 impl<'a> Turns<'a> {
     /// No attempt so far; `who` is the host, for messages.
-    pub fn new(
+    pub(super) fn new(
         who: &'a str,
-        patience: &'a Patience,
+        patience: Patience,
         clock: &'a Clock,
         sink: &'a Sink,
         cancel: &'a Cancel,
     ) -> Turns<'a> {
-        Turns { who, patience, clock, sink, cancel, attempts: 0, weight: 0, spent: Duration::ZERO }
+        Turns { who, patience, clock, sink, cancel, attempts: 0, weight: 0, spent: Duration::ZERO, since: None }
     }
 
     /// Forgets failures, because something came of the last attempt.
     pub fn progressed(&mut self) {
         self.weight = 0;
+    }
+
+    /// The same, but the time that failed attempts take counts as pauses do.
+    pub(super) fn timed(self) -> Turns<'a> {
+        Turns { since: Some(Instant::now()), ..self }
     }
 
     /// Waits before the next attempt, or ends with the error of the last one.
@@ -102,14 +120,17 @@ impl<'a> Turns<'a> {
                 doubled.min(self.patience.longest_pause).mul_f64(0.5 + chance() / 2.0)
             }
         };
+        self.spent += self.since.map_or(Duration::ZERO, |since| since.elapsed());
         if self.weight >= self.patience.attempts || self.spent + pause > self.patience.budget {
             let times =
                 if self.attempts == 1 { "1 attempt".to_string() } else { format!("{} attempts", self.attempts) };
             return Err(error.context(format!("gave up on `{}` after {times}", self.who)));
         }
         let reason = match status {
-            Some(status) => status.to_string(),
-            None => error.message().to_string(),
+            Some(status) if self.since.is_none() => status.to_string(),
+            None if self.since.is_none() => error.message().to_string(),
+            // Several services stand behind one name: the reason says which one it is.
+            _ => std::iter::once(error.message().to_string()).chain(error.causes()).collect::<Vec<_>>().join(": "),
         };
         let why = if asked.is_some() {
             format!("`{}` asks to come back in {:.1} s ({reason})", self.who, pause.as_secs_f64())
@@ -118,7 +139,9 @@ impl<'a> Turns<'a> {
         };
         (self.sink)(Event::Wait { why });
         self.spent += pause;
-        unless_cancelled(self.cancel, (self.clock.pause)(pause)).await
+        unless_cancelled(self.cancel, (self.clock.pause)(pause)).await?;
+        self.since = self.since.map(|_| Instant::now());
+        Ok(())
     }
 }
 

@@ -76,7 +76,9 @@ impl super::Client {
             proxies: Vec::new(),
         };
         let patience = &settings.patience;
-        finish(builder(settings, &key, host, None)?.timeout(patience.answer).read_timeout(patience.idle))
+        // A log answers when it has taken the entry in, which may take long.
+        let quiet = patience.connect + patience.idle;
+        finish(builder(settings, &key, host, None)?.timeout(patience.answer).read_timeout(quiet))
     }
 }
 

@@ -129,7 +129,7 @@ impl Wire {
     /// The attempts at something that a host has to do.
     pub fn turns<'a>(&'a self, home: &'a Home) -> Turns<'a> {
         let Settings { patience, clock, .. } = &self.settings;
-        Turns::new(&home.name, patience, clock, &self.sink, &self.cancel)
+        Turns::new(&home.name, patience.clone(), clock, &self.sink, &self.cancel)
     }
 
     /// Sends a request once, but for steps of the protocol: authorisation and redirects.

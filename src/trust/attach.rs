@@ -3,14 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::keys::Key;
-use super::sign::{BUNDLE, Object, Signed};
-use super::verify::{ENVELOPE, SIGNATURE, SIMPLE};
+use super::sign::{BUNDLE, Kept, Object};
+use super::verify::SIMPLE;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::oci::json::{canonical, read};
@@ -18,11 +15,9 @@ use crate::oci::{Descriptor, Digest, Repository, Tag, media};
 use crate::registry::{PushedManifest, Which};
 
 /// The ending of the tag that holds legacy signatures.
-pub const SIGNATURES: &str = "sig";
+const SIGNATURES: &str = "sig";
 /// The ending of the tag that holds legacy attestations.
-pub const ATTESTATIONS: &str = "att";
-/// The annotation that holds a legacy signature.
-const SIGNATURE_KEY: &str = "dev.cosignproject.cosign/signature";
+const ATTESTATIONS: &str = "att";
 /// The media type and the content of a config that says nothing.
 const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
 /// Most layers of a legacy tag: what verifiers read (cosign).
@@ -32,29 +27,16 @@ const MOST_ROUNDS: u32 = 10;
 
 /// A layer of a legacy tag.
 pub struct Layer {
-    media_type: &'static str,
-    bytes: Vec<u8>,
-    annotations: BTreeMap<String, String>,
+    /// What it is: a payload, or an envelope.
+    pub media_type: &'static str,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The signature, and what proves whose it is.
+    pub annotations: BTreeMap<String, String>,
 }
 
-impl Layer {
-    /// The payload of a signature, signed.
-    pub fn simple(bytes: Vec<u8>, key: &Key) -> Result<Layer> {
-        let signature = STANDARD.encode(key.sign(&bytes)?);
-        let annotations = BTreeMap::from([(SIGNATURE_KEY.to_string(), signature)]);
-        Ok(Layer { media_type: SIMPLE, bytes, annotations })
-    }
-
-    /// The envelope of an attestation.
-    pub fn envelope(bytes: Vec<u8>, predicate_type: &str) -> Layer {
-        let pairs = [(SIGNATURE_KEY, ""), ("predicateType", predicate_type)];
-        let annotations = pairs.map(|(key, value)| (key.to_string(), value.to_string())).into();
-        Layer { media_type: ENVELOPE, bytes, annotations }
-    }
-}
-
-/// Puts a bundle beside an image, as a manifest that refers to it; the manifest's descriptor.
-pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<Descriptor> {
+/// Puts a bundle beside an image, as a manifest that refers to it.
+pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<Kept> {
     let config = blob(ctx, object.repository, EMPTY.0, EMPTY.1).await?;
     let layer = blob(ctx, object.repository, BUNDLE, bytes).await?;
     let subject = Descriptor::new(&object.image.media_type, object.image.digest, object.image.size);
@@ -64,7 +46,7 @@ pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type:
         "mediaType": media::MANIFEST,
         "artifactType": BUNDLE,
         "config": config,
-        "layers": [layer],
+        "layers": [&layer],
         "subject": subject,
         "annotations": {
             "dev.sigstore.bundle.content": "dsse-envelope",
@@ -72,27 +54,22 @@ pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type:
         },
     }));
     ctx.registries.add_referrer(object.repository, &subject, media::MANIFEST, &manifest).await?;
-    Ok(Descriptor::of(media::MANIFEST, &manifest))
+    Ok(Kept { blob: layer, manifest: Descriptor::of(media::MANIFEST, &manifest) })
 }
 
 /// Adds a layer under a legacy tag. What is there stays; who writes at the same time is written again.
-pub async fn legacy(ctx: &Ctx, key: &Key, object: Object<'_>, ending: &str, layer: Layer) -> Result<Signed> {
+pub async fn legacy(ctx: &Ctx, object: Object<'_>, layer: Layer) -> Result<Kept> {
+    let ending = if layer.media_type == SIMPLE { SIGNATURES } else { ATTESTATIONS };
     let tag: Tag = format!("sha256-{}.{ending}", object.image.digest.hex()).parse()?;
-    let predicate_type = layer.annotations.get("predicateType").map_or(SIGNATURE, String::as_str).to_string();
-    let entry = Descriptor {
-        annotations: layer.annotations.clone(),
-        ..blob(ctx, object.repository, layer.media_type, &layer.bytes).await?
-    };
-    let mut how = "already there";
+    let blob = blob(ctx, object.repository, layer.media_type, &layer.bytes).await?;
+    let entry = Descriptor { annotations: layer.annotations, ..blob };
     for _ in 0..MOST_ROUNDS {
-        let (manifest, there) = layers(ctx, object.repository, &tag).await?;
+        let (manifest, mut layers) = layers(ctx, object.repository, &tag).await?;
         // Found again after it was written: nobody has written over it.
-        if let Some(other) = there.iter().find(|other| same(other, &entry, key, &layer.bytes)) {
-            let subject = object.image.digest;
-            let blob = Descriptor::new(&other.media_type, other.digest, other.size);
-            return Ok(Signed { subject, predicate_type, blob, manifest, format: "legacy", how });
+        if layers.iter().any(|other| other.digest == entry.digest && other.annotations == entry.annotations) {
+            let blob = Descriptor::new(&entry.media_type, entry.digest, entry.size);
+            return Ok(Kept { blob, manifest });
         }
-        let mut layers = there;
         layers.push(entry.clone());
         if layers.len() > MOST_LAYERS {
             return Err(Error::remote(format!(
@@ -101,19 +78,10 @@ pub async fn legacy(ctx: &Ctx, key: &Key, object: Object<'_>, ending: &str, laye
             )));
         }
         write(ctx, object.repository, &tag, &layers).await?;
-        how = "signed";
         ctx.registries.settle().await?;
     }
     Err(Error::remote(format!("others kept changing `{}:{tag}` for {MOST_ROUNDS} rounds", object.repository))
         .hint("run again when fewer are at work"))
-}
-
-/// Whether a layer that is there says what ours says, by the same key: ECDSA signs differently each time.
-fn same(other: &Descriptor, ours: &Descriptor, key: &Key, payload: &[u8]) -> bool {
-    let signature = other.annotations.get(SIGNATURE_KEY).and_then(|text| STANDARD.decode(text).ok());
-    other.digest == ours.digest
-        && (other.annotations == ours.annotations
-            || signature.is_some_and(|signature| key.public().signed(payload, &signature)))
 }
 
 async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descriptor]) -> Result<()> {

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::keys::Key;
 use super::papers::Paper;
-use super::sign::{Format, Object, Signed, attest, sign};
+use super::sign::{Object, Signatory, Signed, attest, sign};
 use super::verify::{Policy, Want, every};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -13,11 +12,9 @@ use crate::image::Artifact;
 use crate::oci::{Descriptor, Repository};
 
 /// How a release is signed.
-pub struct Signer<'a> {
-    /// With what.
-    pub key: &'a Key,
-    /// What is written beside the image.
-    pub format: Format,
+pub struct Signing<'a> {
+    /// By whom.
+    pub signatory: Signatory<'a>,
     /// What is signed with it.
     pub annotations: BTreeMap<String, String>,
 }
@@ -25,23 +22,23 @@ pub struct Signer<'a> {
 /// Attests all documents, then signs all images in their order, the index around them last. What is there already is not said again.
 pub async fn vouch(
     ctx: &Ctx,
-    signer: &Signer<'_>,
+    signing: &Signing<'_>,
     repository: &Repository,
     images: &[Descriptor],
     papers: &[Paper],
 ) -> Result<Vec<Signed>> {
-    let Signer { key, format, annotations } = signer;
+    let Signing { signatory, annotations } = signing;
     let object = |image| Object { repository, image, annotations };
     let mut signed = Vec::new();
     for paper in papers {
         ctx.cancel.check()?;
         let doing = format!("attesting `{}` of `{repository}@{}`", paper.predicate_type, paper.subject.digest);
-        let done = attest(ctx, key, object(&paper.subject), &paper.predicate_type, &paper.predicate, *format).await;
+        let done = attest(ctx, signatory, object(&paper.subject), &paper.predicate_type, &paper.predicate).await;
         signed.extend(done.map_err(|error| error.context(doing))?);
     }
     for image in images {
         ctx.cancel.check()?;
-        let done = sign(ctx, key, object(image), *format).await;
+        let done = sign(ctx, signatory, object(image)).await;
         signed.extend(done.map_err(|error| error.context(format!("signing `{repository}@{}`", image.digest)))?);
     }
     Ok(signed)
@@ -53,21 +50,22 @@ pub fn manifests(artifact: &Artifact) -> Vec<Descriptor> {
     artifact.images.iter().map(|image| &image.manifest.descriptor).chain(root).cloned().collect()
 }
 
-/// Finds in the registry all that was signed, and checks it with nothing but the public key.
-pub async fn witness(ctx: &Ctx, signer: &Signer<'_>, repository: &Repository, signed: &[Signed]) -> Result<()> {
-    let policy = Policy { annotations: signer.annotations.clone(), ..Policy::key(signer.key.public().clone()) };
+/// Finds in the registry all that was signed, and checks it with nothing but the public key, or the identity and whom we trust.
+pub async fn witness(ctx: &Ctx, signing: &Signing<'_>, repository: &Repository, signed: &[Signed]) -> Result<()> {
+    let Signing { signatory, annotations } = signing;
+    let policy = Policy { annotations: annotations.clone(), ..signatory.policy(ctx).await? };
     let claims: BTreeSet<_> = signed.iter().map(|one| (one.subject, one.predicate_type.as_str())).collect();
     for (subject, predicate_type) in claims {
         ctx.cancel.check()?;
         let want = Want::of(predicate_type);
-        let found = every(ctx, repository, &subject, &want, &policy, None).await?;
+        let found = every(ctx, repository, &subject, &want, &policy, signatory.roots()).await?;
         let same = |one: &&Signed| one.subject == subject && one.predicate_type == predicate_type;
         for one in signed.iter().filter(same) {
             let there = |other: &super::verify::Accepted| {
-                other.blob.digest == one.blob.digest && other.legacy == (one.format == "legacy")
+                other.blob.digest == one.kept.blob.digest && other.legacy == (one.format == "legacy")
             };
             if !found.iter().any(there) {
-                let what = format!("{} as a {} in {}", want.name(), one.format, one.blob.digest);
+                let what = format!("{} as a {} in {}", want.name(), one.format, one.kept.blob.digest);
                 return Err(Error::policy(format!(
                     "`{repository}@{subject}` does not have what was just written: {what}"
                 ))

@@ -126,8 +126,10 @@ fn not_a(path: &Path, what: &str) -> Error {
 /// carries counts when the network may not be used.
 async fn of_mirror(ctx: &Ctx, options: &RootOptions) -> Result<Roots> {
     let (url, config) = config(ctx, options)?;
+    // Services that a file names need not be asked for.
+    let services = options.services && options.signing.is_none();
     if options.offline {
-        return match fetch(config.offline(), &url, options.services).await {
+        return match fetch(config.offline(), &url, services).await {
             Ok(roots) => Ok(roots),
             Err(_) if options.mirror.is_none() => Roots::embedded(),
             Err(error) => {
@@ -136,11 +138,11 @@ async fn of_mirror(ctx: &Ctx, options: &RootOptions) -> Result<Roots> {
         };
     }
     let online = config.clone().with_http_client(ctx.registries.service(&url)?);
-    match fetch(online, &url, options.services).await {
+    match fetch(online, &url, services).await {
         Ok(roots) => Ok(roots),
         Err(error) => {
             ctx.cancel.check()?;
-            let Ok(roots) = fetch(config.offline(), &url, options.services).await else {
+            let Ok(roots) = fetch(config.offline(), &url, services).await else {
                 return Err(error.hint("name the trusted root with `--trusted-root FILE`"));
             };
             let why = error.causes().join(": ");

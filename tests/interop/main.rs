@@ -1,5 +1,5 @@
 //! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, nginx, crane,
-//! oras, cosign, four tars, nine file systems, strace, qemu, two judges of SBOMs, the compilers of Go and Rust. Needs root and
+//! oras, cosign, SoftHSM, four tars, nine file systems, strace, qemu, two judges of SBOMs, the compilers of Go and Rust. Needs root and
 //! `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
@@ -19,6 +19,7 @@ mod faults;
 mod http;
 mod judges;
 mod keyless;
+mod keys;
 mod kill;
 mod layout;
 mod machines;
@@ -34,6 +35,7 @@ mod registry;
 mod release;
 mod sbom;
 mod servers;
+mod signing;
 mod sigstore;
 mod size;
 mod wire;

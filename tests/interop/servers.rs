@@ -106,8 +106,8 @@ impl Place {
         let method = method.parse::<reqwest::Method>().unwrap();
         let url = if path.starts_with('/') { format!("{scheme}://{}{path}", self.host) } else { path.to_string() };
         let mut request = builder.build().unwrap().request(method, url).basic_auth(LOGIN.0, Some(LOGIN.1));
-        let kinds = ["application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"];
-        request = request.header("Accept", kinds.join(", "));
+        request = request
+            .header("Accept", "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json");
         if let Some((kind, text)) = body {
             request = request.header("Content-Type", kind).body(text.to_string());
         }

@@ -13,14 +13,11 @@ pub struct Release {
     #[command(flatten)]
     pub leaves: Leaves,
     /// Releases without signatures and attestations
-    #[arg(long, conflicts_with_all = ["key", "signature_format", "annotation"])]
+    #[arg(long, conflicts_with_all = ["key", "keyless", "identity_token", "log", "signing_config", "signature_format", "annotation"])]
     pub no_sign: bool,
     /// Stops before it signs: `sign --from RECEIPT` ends the release in a job that has the key
-    #[arg(long, requires = "receipt", conflicts_with_all = ["key", "no_sign", "signature_format"])]
+    #[arg(long, requires = "receipt", conflicts_with_all = ["key", "keyless", "identity_token", "log", "signing_config", "no_sign", "signature_format"])]
     pub prepare: bool,
-    /// Asks nothing on a terminal
-    #[arg(short, long)]
-    pub yes: bool,
     /// Names the builder in the provenance (default: the workflow that the CI job names, else none)
     #[arg(long, value_name = "URI", value_parser = uri)]
     pub builder_id: Option<String>,

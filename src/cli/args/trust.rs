@@ -1,19 +1,45 @@
 //! Stage 10: the grammar of the commands that sign. Words in, choices out.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::pair;
 use crate::source::Place;
 use crate::trust::sign::Format;
 
+/// The longest that services may be waited for.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(6 * 3600);
+
 /// With what is signed, and how it is kept.
 #[derive(Debug, Args)]
 pub struct With {
-    /// The private key: a file, or env://VARIABLE; its password comes from COSIGN_PASSWORD (default: `[sign]` of the manifest)
-    #[arg(long, value_name = "KEY")]
+    /// The private key: a file, env://VARIABLE, pkcs11:… or signer://NAME/KEY; the password of a file comes from COSIGN_PASSWORD (default: `[sign]` of the manifest)
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["keyless", "identity_token"])]
     pub key: Option<String>,
+    /// Signs as who we are: the CI job, or a person who signs in
+    #[arg(long)]
+    pub keyless: bool,
+    /// The identity token to sign with, or its file (default: the CI service's, SIGSTORE_ID_TOKEN, or signing in)
+    #[arg(long, value_name = "TOKEN|FILE")]
+    pub identity_token: Option<String>,
+    /// Writes a key's signature to a transparency log too
+    #[arg(long)]
+    pub log: bool,
+    /// A signing config of sigstore: the services that sign (default: the public-good instance's)
+    #[arg(long, value_name = "FILE")]
+    pub signing_config: Option<PathBuf>,
+    /// A trusted root of sigstore, or a client trust config (default: the public-good instance's)
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
+    /// How long services of sigstore that are away are waited for, as in 90s or 10m
+    #[arg(long, value_name = "TIME", value_parser = patience, default_value = "5m")]
+    pub patience: Duration,
+    /// Asks nothing: neither whether who signs may be published, nor, in `release`, whether to go on
+    #[arg(short, long)]
+    pub yes: bool,
     /// What is written beside the image: bundle, legacy or both (default: both)
     #[arg(id = "signature_format", long = "signature-format", value_name = "FORMAT")]
     pub format: Option<Format>,
@@ -23,6 +49,17 @@ pub struct With {
     /// Writes what was signed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+}
+
+/// A length of time, as in `90s`, `5m` or `1h 30m`.
+fn patience(text: &str) -> Result<Duration, String> {
+    let length: SignedDuration =
+        text.parse().map_err(|_| "write a number and its unit, as in `90s` or `5m`".to_string())?;
+    let length = Duration::try_from(length).map_err(|_| "it must not be negative".to_string())?;
+    match length <= LONGEST_PATIENCE {
+        true => Ok(length),
+        false => Err(format!("{} h is the longest", LONGEST_PATIENCE.as_secs() / 3600)),
+    }
 }
 
 /// The options of `sign`.

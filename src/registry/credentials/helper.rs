@@ -2,16 +2,13 @@
 //! word that it has none. Bounded in time and in what it may say; what it says on stderr is never shown.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
 
 use super::Credential;
 use crate::error::{Error, Result};
+use crate::registry::program::{Failed, Program, Ran, is_name};
 
 /// Most bytes that a helper may print.
 const MOST_BYTES: u64 = 1 << 20;
@@ -84,32 +81,25 @@ async fn run(
 ) -> Result<(String, bool, Vec<u8>)> {
     check(helper, server)?;
     let program = format!("docker-credential-{helper}");
-    let path = find(&program, search).ok_or_else(|| {
-        Error::usage(format!("the credential helper `{program}` is not in the `PATH` or cannot be executed"))
-            .hint(format!("install `{program}`, or take it out of the file that names it"))
-    })?;
-    let mut command = Command::new(path);
-    command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-    let mut child = command.spawn().map_err(|cause| {
-        by_hand(&program, format!("the credential helper `{program}` does not start")).because(cause)
-    })?;
-    let said = tokio::time::timeout(patience, talk(&mut child, input)).await;
-    let (success, output) = match said {
-        Ok(Ok(said)) => said,
-        Ok(Err(cause)) => {
-            let _ = child.kill().await;
-            return Err(by_hand(&program, format!("the credential helper `{program}` failed")).because(cause));
+    let ran = Program { name: &program, most: MOST_BYTES, search, patience }.run(&[action], input).await;
+    let error = match ran {
+        Ok(Ran { success, output }) => return Ok((program, success, output)),
+        Err(Failed::Missing) => {
+            Error::usage(format!("the credential helper `{program}` is not in the `PATH` or cannot be executed"))
+                .hint(format!("install `{program}`, or take it out of the file that names it"))
         }
-        Err(_) => {
-            let _ = child.kill().await;
+        Err(Failed::Start(cause)) => {
+            by_hand(&program, format!("the credential helper `{program}` does not start")).because(cause)
+        }
+        Err(Failed::Broke(cause)) => {
+            by_hand(&program, format!("the credential helper `{program}` failed")).because(cause)
+        }
+        Err(Failed::Slow) => {
             let limit = patience.as_secs_f32();
-            return Err(by_hand(
-                &program,
-                format!("the credential helper `{program}` did not answer within {limit} s"),
-            ));
+            by_hand(&program, format!("the credential helper `{program}` did not answer within {limit} s"))
         }
     };
-    Ok((program, success, output))
+    Err(error)
 }
 
 /// The error for a helper that does not do its work, and the way out.
@@ -143,28 +133,9 @@ pub(in crate::registry) fn judge(program: &str, success: bool, output: &[u8]) ->
     }))
 }
 
-/// Writes the input to the helper and reads what it prints, at most one byte over the limit.
-async fn talk(child: &mut Child, input: &[u8]) -> std::io::Result<(bool, Vec<u8>)> {
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that answers without reading is fine.
-        let _ = stdin.write_all(input).await;
-    }
-    let mut output = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(MOST_BYTES + 1).read_to_end(&mut output).await?;
-    }
-    if output.len() as u64 > MOST_BYTES {
-        child.kill().await?;
-        return Ok((false, output));
-    }
-    Ok((child.wait().await?.success(), output))
-}
-
 /// Refuses what is no name of a helper or could be more than one line of input.
 pub(in crate::registry) fn check(helper: &str, server: &str) -> Result<()> {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let first = helper.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if !first || !helper.bytes().all(inner) {
+    if !is_name(helper) {
         return Err(Error::usage(format!(
             "`{}` is not the name of a credential helper: letters, digits, `.`, `_` and `-` only, a letter or digit first",
             helper.escape_debug()
@@ -177,13 +148,4 @@ pub(in crate::registry) fn check(helper: &str, server: &str) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The first executable file of this name in the search path; relative parts of the path do not count.
-fn find(program: &str, search: Option<&OsString>) -> Option<PathBuf> {
-    let search = search.cloned().or_else(|| std::env::var_os("PATH"))?;
-    std::env::split_paths(&search)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join(program))
-        .find(|path| path.is_file() && rustix::fs::access(path.as_path(), rustix::fs::Access::EXEC_OK).is_ok())
 }

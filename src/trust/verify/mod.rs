@@ -18,7 +18,7 @@ mod statement;
 
 pub use bundle::{Proof, check as check_bundle, check_blob};
 pub use hearsay::hearsay;
-pub use legacy::{ENVELOPE, SIMPLE};
+pub use legacy::{ENVELOPE, SIMPLE, check as check_layer};
 pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
 pub use statement::{Claim, PAYLOAD_TYPE};
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sigstore_verify::crypto::VerificationKey;
+use sigstore_verify::crypto::{SigningScheme, VerificationKey};
 use sigstore_verify::types::{DerPublicKey, SignatureBytes};
 
 use crate::error::{Error, Result, printable};
@@ -128,7 +130,8 @@ impl PublicKey {
         PublicKey::from_der(der).map_err(|cause| wrong().because(cause))
     }
 
-    pub(super) fn from_der(der: DerPublicKey) -> Result<PublicKey> {
+    /// The key in its plain form (SubjectPublicKeyInfo).
+    pub fn from_der(der: DerPublicKey) -> Result<PublicKey> {
         let unfit = |cause| Error::usage("signatures by this kind of key cannot be checked").because(cause);
         VerificationKey::from_spki(&der).map_err(unfit)?;
         Ok(PublicKey { der })
@@ -139,7 +142,25 @@ impl PublicKey {
         Digest::of(self.der.as_bytes())
     }
 
-    pub(super) fn der(&self) -> &DerPublicKey {
+    /// By what a bundle hints at the key: its digest, in base64.
+    pub fn hint(&self) -> String {
+        STANDARD.encode(self.id().bytes())
+    }
+
+    /// The key as PEM.
+    pub fn to_pem(&self) -> String {
+        // The crate ends lines as mails do; logs and other verifiers compare texts.
+        self.der.to_pem().replace("\r\n", "\n")
+    }
+
+    /// Whether it is an ECDSA key on P-256, which every verifier and every log takes.
+    pub fn is_p256(&self) -> bool {
+        let scheme = VerificationKey::from_spki(&self.der).map(|key| key.scheme());
+        scheme.is_ok_and(|scheme| scheme == SigningScheme::EcdsaP256Sha256)
+    }
+
+    /// The key in its plain form.
+    pub fn der(&self) -> &DerPublicKey {
         &self.der
     }
 

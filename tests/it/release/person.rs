@@ -1,23 +1,9 @@
 //! A person at a terminal sees what would happen to the tags, and is asked before anything is sent; nobody else is.
 
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
 use super::{OLD, World};
-
-/// A terminal at which these words were typed: the person's side, and the program's.
-fn terminal(typed: &str) -> (File, File) {
-    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&person).unwrap();
-    unlockpt(&person).unwrap();
-    let name = ptsname(&person, Vec::new()).unwrap();
-    let program = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    let mut person = File::from(person);
-    person.write_all(typed.as_bytes()).unwrap();
-    (person, program)
-}
+use crate::support::terminal;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_asks_a_person_and_sends_nothing_without_a_yes() {
@@ -25,7 +11,8 @@ async fn a_release_asks_a_person_and_sends_nothing_without_a_yes() {
     world.registry.image("app", "1.0.5");
     let old = world.tag("latest");
     for typed in ["n\n", "\n", "yess\n"] {
-        let (_person, program) = terminal(typed);
+        let (mut person, program) = terminal();
+        person.write_all(typed.as_bytes()).unwrap();
         let done = world.run(&["release"]).stdin(program).fails(2);
         for line in ["  tag 1.1.0 created\n", "  tag 1 moved: 1.1.0 is the highest release\n", "release this? [y/N] "] {
             assert!(done.stderr.contains(line), "{line:?}: {}", done.stderr);
@@ -34,11 +21,12 @@ async fn a_release_asks_a_person_and_sends_nothing_without_a_yes() {
         assert_eq!((world.registry.count("PUT", ""), world.registry.count("POST", "")), (0, 0));
         assert_eq!(world.tag("latest"), old);
     }
-    let (_person, program) = terminal("Y\n");
+    let (mut person, program) = terminal();
+    person.write_all(b"Y\n").unwrap();
     world.run(&["release"]).stdin(program).success();
     assert_ne!(world.tag("latest"), old);
     world.reset();
-    let (_person, program) = terminal("");
+    let (_person, program) = terminal();
     let done = world.run(&["release", "--yes"]).stdin(program).success();
     assert!(!done.stderr.contains("release this?"), "{}", done.stderr);
     assert_ne!(world.tag("latest"), world.tag(OLD));

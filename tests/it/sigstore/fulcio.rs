@@ -14,7 +14,7 @@ use super::keys::{Public, b64, log_id, p256, pem, sha256, sign, unb64, unpem};
 use super::{Flaw, Flaws, now, text};
 use crate::http::{Request, Response};
 
-/// How long a certificate is good, in seconds.
+/// How long a certificate usually is good, in seconds.
 const LIFE: u64 = 600;
 
 /// The arc of Fulcio's extensions.
@@ -32,6 +32,8 @@ pub struct Authority {
     /// The key of the certificate transparency log.
     pub ct: KeyPair,
     serial: u64,
+    /// How long a certificate is good, in seconds.
+    pub life: u64,
 }
 
 /// The parameters of an authority that is good for long.
@@ -67,7 +69,7 @@ impl Authority {
         below.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
         let stranger = Ca::self_signed(below.clone(), p256()).unwrap();
         let intermediate = Ca::signed_by(below, p256(), &root).unwrap();
-        Authority { root, intermediate, stranger, ct: p256(), serial: 1 << 40 }
+        Authority { root, intermediate, stranger, ct: p256(), serial: 1 << 40, life: LIFE }
     }
 
     /// The chain above a leaf, intermediate first.
@@ -84,7 +86,7 @@ impl Authority {
         self.serial += 1;
         params.serial_number = Some(SerialNumber::from(self.serial));
         params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(start);
-        params.not_after = params.not_before + Duration::from_secs(LIFE);
+        params.not_after = params.not_before + Duration::from_secs(self.life);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
         params.use_authority_key_identifier_extension = true;

@@ -35,7 +35,7 @@ pub use flaws::{Fault, Flaw, Flaws};
 pub struct Model {
     pub url: String,
     pub issuer: oidc::Issuer,
-    authority: fulcio::Authority,
+    pub authority: fulcio::Authority,
     log: rekor::Log,
     tiles: tiles::Tiles,
     stamps: tsa::Stamps,

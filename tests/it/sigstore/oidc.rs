@@ -14,7 +14,7 @@ use crate::http::{Request, Response, pairs};
 const LIFE: u64 = 600;
 
 /// The secret that GitHub's runner hands to a job.
-pub const RUNNER: &str = "runner-token-of-the-mock";
+pub const RUNNER: &str = "CANARY-runner-token-of-the-mock";
 
 pub struct Issuer {
     pub url: String,
@@ -62,7 +62,10 @@ impl Issuer {
     /// A token for a person (an address) or a machine (anything else), as the issuer would make it.
     pub fn token(&self, identity: &str, more: Value) -> String {
         let mut body = claims(identity);
-        let times = json!({"iss": self.url, "aud": "sigstore", "iat": now(), "nbf": now(), "exp": now() + LIFE});
+        // A token that is shown or kept is found by the word in it (`support/canary.rs`).
+        let times = json!({
+            "iss": self.url, "aud": "sigstore", "iat": now(), "nbf": now(), "exp": now() + LIFE, "jti": "CANARY-token",
+        });
         for (key, value) in times.as_object().into_iter().chain(more.as_object()).flatten() {
             body[key] = value.clone();
         }

@@ -183,15 +183,15 @@ impl Run {
         self
     }
 
-    /// The same run with somebody at its terminal.
-    pub fn stdin(mut self, from: impl Into<Stdio>) -> Run {
-        self.command.stdin(from);
-        self
-    }
-
     /// The same run in another directory.
     pub fn cwd(mut self, directory: &Path) -> Run {
         self.command.current_dir(directory);
+        self
+    }
+
+    /// The same run, which reads from there.
+    pub fn stdin(mut self, from: impl Into<Stdio>) -> Run {
+        self.command.stdin(from);
         self
     }
 

@@ -1,25 +1,21 @@
-//! Stage 8: private keys in cosign's encrypted files. A text and a password in, a key that signs out. Reads the file or the
-//! environment variable that a person named. (cosign's key format: PEM around JSON, scrypt and NaCl's secretbox.)
+//! Stage 8: private keys in cosign's encrypted files. A text and a password in, a key that signs out; a new pair in, two files out,
+//! which are never written over. (cosign's key format: PEM around JSON, scrypt and NaCl's secretbox.)
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
 use sigstore::crypto::SigningScheme;
 use sigstore::crypto::signing_key::ecdsa::{ECDSAKeys, EllipticCurve};
 use sigstore::crypto::signing_key::{SigStoreKeyPair, SigStoreSigner};
+use sigstore_sign::types::SignatureBytes;
 
-use super::root;
-use super::verify::PublicKey;
+use crate::ctx::Ctx;
 use crate::error::{Error, Result, printable};
-
-/// What a reference to a variable begins with.
-const VARIABLE: &str = "env://";
-/// Longest key, in bytes.
-const MOST_BYTES: usize = 64 << 10;
+use crate::trust::sign::{By, Signer};
+use crate::trust::verify::PublicKey;
 
 /// A private key that can sign.
 pub struct Key {
@@ -35,33 +31,22 @@ pub struct Pair {
     pub public: String,
 }
 
-/// The text of a key: from a file, or from a variable as in `env://COSIGN_PRIVATE_KEY`.
-pub fn text(reference: &str) -> Result<String> {
-    let Some(name) = reference.strip_prefix(VARIABLE) else { return root::read(Path::new(reference)) };
-    let text = std::env::var(name).map_err(|_| {
-        Error::usage(format!("the key `{}` is not there: the environment has no such variable", printable(reference)))
-    })?;
-    match text.len() > MOST_BYTES {
-        true => Err(Error::usage(format!(
-            "`{}` has over {MOST_BYTES} bytes, which is the limit for a key",
-            printable(reference)
-        ))),
-        false => Ok(text),
+/// Refuses what is no private key of cosign's kind; `from` names it for messages.
+pub(super) fn check(text: &str, from: &str) -> Result<()> {
+    if text.contains("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----")
+        || text.contains("-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----")
+    {
+        return Ok(());
     }
+    Err(Error::usage(format!("`{from}` is not a private key of cosign's kind"))
+        .hint("`stillframe keygen` makes one; `cosign import-key-pair` takes over a plain PEM key"))
 }
 
 impl Key {
     /// The key in a text; `from` names it for messages.
     pub fn read(text: &str, password: &[u8], from: &str) -> Result<Key> {
         let from = printable(from);
-        if !text.contains("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----")
-            && !text.contains("-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----")
-        {
-            let error = Error::usage(format!("`{from}` is not a private key of cosign's kind"));
-            return Err(
-                error.hint("`stillframe keygen` makes one; `cosign import-key-pair` takes over a plain PEM key")
-            );
-        }
+        check(text, &from)?;
         let pair = SigStoreKeyPair::from_encrypted_pem(text.as_bytes(), password).map_err(|_| {
             Error::usage(format!(
                 "the private key `{from}` could not be opened: the password is wrong, or the key is broken"
@@ -81,23 +66,25 @@ impl Key {
         Ok(Key { signer: pair.to_sigstore_signer(&scheme).map_err(unfit)?, public })
     }
 
-    /// The key's signature of these bytes, checked with the public key before it is given out.
-    pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+    /// The key's signature of these bytes.
+    pub fn signature(&self, bytes: &[u8]) -> Result<SignatureBytes> {
         let signature = self.signer.sign(bytes).map_err(|cause| Error::usage("the key did not sign").because(cause))?;
-        match self.public.signed(bytes, &signature) {
-            true => Ok(signature),
-            false => Err(Error::bug("a fresh signature does not verify")),
-        }
+        Ok(SignatureBytes::new(signature))
     }
 
     /// The public half.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
+}
 
-    /// By what a bundle hints at the key: its digest, in base64.
-    pub fn hint(&self) -> String {
-        STANDARD.encode(self.public.id().bytes())
+impl Signer for Key {
+    fn who<'a>(&'a self, _: &'a Ctx) -> BoxFuture<'a, Result<By>> {
+        Box::pin(async { Ok(By::Key(self.public.clone())) })
+    }
+
+    fn sign<'a>(&'a self, _: &'a Ctx, bytes: &'a [u8]) -> BoxFuture<'a, Result<(SignatureBytes, By)>> {
+        Box::pin(async { Ok((self.signature(bytes)?, By::Key(self.public.clone()))) })
     }
 }
 
@@ -151,8 +138,8 @@ mod tests {
         let pair = generate(b"secret").unwrap();
         let key = Key::read(&pair.private, b"secret", "cosign.key").unwrap();
         let public = PublicKey::from_pem(&pair.public, "cosign.pub").unwrap();
-        assert!(public.signed(b"hello", &key.sign(b"hello").unwrap()));
-        assert!(!public.signed(b"hallo", &key.sign(b"hello").unwrap()));
+        assert!(public.signed(b"hello", key.signature(b"hello").unwrap().as_bytes()));
+        assert!(!public.signed(b"hallo", key.signature(b"hello").unwrap().as_bytes()));
         for wrong in [&b""[..], b"Secret"] {
             let error = Key::read(&pair.private, wrong, "cosign.key").err().unwrap();
             assert!(error.message().contains("password"), "{}", error.message());

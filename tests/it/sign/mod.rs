@@ -1,4 +1,12 @@
-//! `stillframe keygen`, `sign` and `attest`: what they put beside an image, and what they leave alone (checks SIG-02, SIG-14).
+//! `stillframe keygen`, `sign` and `attest`: what they put beside an image, and what they leave alone (checks SIG-02, SIG-13, SIG-14).
+
+mod external;
+mod keyless;
+mod log;
+mod patience;
+mod person;
+mod released;
+mod tokens;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,8 +15,9 @@ use serde_json::{Value, json};
 use stillframe::oci::media;
 
 use crate::registry::{Registry, on};
+use crate::sigstore::{Rekor, Sigstore};
 use crate::support::Project;
-use crate::support::project::Done;
+use crate::support::project::{Done, Run};
 
 /// A registry with the image `app:1`, and somebody with a key.
 struct World {
@@ -54,6 +63,58 @@ impl World {
         let Some(digest) = shelf.tags.get(&tag) else { return Vec::new() };
         let manifest: Value = serde_json::from_slice(&shelf.manifests[digest].1).unwrap();
         manifest["layers"].as_array().unwrap().clone()
+    }
+}
+
+/// A world with a sigstore: its roots and signing config are files of the project.
+struct Keyless {
+    world: World,
+    sigstore: Sigstore,
+}
+
+/// Who signs.
+const WHO: &str = "dev@example.com";
+/// Where the services are named, and whom to trust.
+const SERVICES: [&str; 4] = ["--signing-config", "signing_config.json", "--trusted-root", "trusted_root.json"];
+
+impl Keyless {
+    async fn new(rekor: Rekor, stamps: bool) -> Keyless {
+        let keyless = Keyless { world: World::new().await, sigstore: Sigstore::start() };
+        keyless.serves(rekor, stamps);
+        keyless
+    }
+
+    /// Names these services.
+    fn serves(&self, rekor: Rekor, stamps: bool) {
+        self.sigstore.write(&self.world.project.path(""), rekor, stamps);
+    }
+
+    /// `sign` as somebody with a token.
+    fn signing(&self, words: &[&str]) -> Run {
+        let reference = format!("{}:1", self.world.name());
+        let all = [&["sign", &reference, "--keyless"], &SERVICES[..], words].concat();
+        self.world.project.run(all).env("SIGSTORE_ID_TOKEN", self.sigstore.token(WHO))
+    }
+
+    fn sign(&self, words: &[&str]) -> Done {
+        self.signing(words).ends()
+    }
+
+    /// `verify` for an identity of this sigstore.
+    fn verify(&self, identity: &str, words: &[&str]) -> Done {
+        let who = ["--identity", identity, "--issuer", self.sigstore.url(), "--trusted-root", "trusted_root.json"];
+        self.world.verify(&[&who[..], words].concat())
+    }
+
+    /// What is beside the image: bundles, and layers of signatures.
+    fn beside(&self) -> (usize, usize) {
+        let shelf = self.world.registry.shelf("app");
+        let bundle = |bytes: &[u8]| {
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            document["artifactType"] == "application/vnd.dev.sigstore.bundle.v0.3+json"
+        };
+        let bundles = shelf.manifests.values().filter(|(_, bytes)| bundle(bytes)).count();
+        (bundles, self.world.layers("sig").len())
     }
 }
 
@@ -199,7 +260,7 @@ async fn the_manifest_says_with_what_to_sign() {
     assert_eq!(told["signed"].as_array().unwrap().len(), 1);
     assert_eq!(told["signed"][0]["format"], "legacy");
     write("method = \"keyless\"");
-    assert!(world.sign(&[]).expect(2).stderr.contains("--key"));
+    assert!(world.sign(&[]).expect(2).stderr.contains("nothing says who we are"));
     write("method = \"key\"");
     assert!(world.sign(&[]).expect(2).stderr.contains("which key"));
     write("method = \"keyless\"\nkey = \"cosign.key\"");
