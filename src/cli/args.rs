@@ -2,6 +2,7 @@
 
 mod check;
 mod inside;
+mod release;
 mod scan;
 mod trust;
 
@@ -19,6 +20,7 @@ use crate::source::Place;
 
 pub use check::Check;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
+pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
 
@@ -196,16 +198,8 @@ pub struct Sbom {
 #[derive(Debug, Args)]
 pub struct Provenance {
     /// Names the builder (default: the workflow that the CI job names, else none)
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = release::uri)]
     pub builder_id: Option<String>,
-}
-
-/// The options of `reproduce`.
-#[derive(Debug, Args)]
-pub struct Reproduce {
-    /// The image
-    #[arg(value_name = "REF")]
-    pub reference: Place,
 }
 
 /// What tags may do only if it is said.
@@ -234,18 +228,6 @@ pub struct Push {
     /// Writes all that was made and pushed as JSON
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
-}
-
-/// The options of `release`.
-#[derive(Debug, Args)]
-pub struct Release {
-    #[command(flatten)]
-    pub leaves: Leaves,
-    /// Releases without signatures and attestations
-    #[arg(long, conflicts_with_all = ["key", "keyless", "identity_token", "log", "signing_config", "signature_format", "annotation"])]
-    pub no_sign: bool,
-    #[command(flatten)]
-    pub with: With,
 }
 
 /// The options of `pull`.

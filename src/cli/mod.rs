@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod finish;
 mod inside;
 mod judge;
 mod login;
@@ -15,9 +16,12 @@ mod papers;
 mod plan;
 mod prepare;
 mod prompt;
+mod receipt;
 mod release;
 pub(crate) mod render;
 mod reproduce;
+mod resume;
+mod revision;
 mod scan;
 mod schema;
 mod session;
@@ -93,7 +97,7 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Push(options) => build::push(session, options).await,
         Command::Release(options) => release::run(session, options).await,
         Command::Provenance(options) => papers::provenance(session, options).await,
-        Command::Reproduce(options) => reproduce::run(session, &options.reference).await,
+        Command::Reproduce(options) => reproduce::run(session, options).await,
         Command::Sbom(options) => papers::sbom(session, options).await,
         Command::Inspect(options) => inside::inspect(session, options).await,
         Command::Files(options) => inside::files(session, options).await,

@@ -37,12 +37,14 @@ pub async fn provenance(session: &Session<'_>, options: &Provenance) -> Result<u
     session.terminal.report(&prepared.report);
     let asked = Asked::of(&prepared);
     let made = make(session, prepared).await?;
-    let builder = match &options.builder_id {
-        Some(id) => Builder { id: id.clone(), source: None },
-        None => builder(),
-    };
+    let builder = named(options.builder_id.as_deref());
     print(session, &origin(session, &made, &asked, builder).await?)?;
     Ok(0)
+}
+
+/// The builder by the name that a person gave it, else as the CI job says.
+pub fn named(id: Option<&str>) -> Builder {
+    id.map_or_else(builder, |id| Builder { id: id.to_string(), source: builder().source })
 }
 
 fn print(session: &Session<'_>, document: &Value) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Stage 10: the way from a manifest to an artifact that `check`, `plan`, `build` and `push` walk, each as far as it needs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,14 +75,26 @@ pub struct Made {
 
 /// Reads the manifest and looks at all inputs; every mistake comes at once.
 pub async fn prepare(session: &Session<'_>, only: Option<&Platform>) -> Result<Prepared> {
-    prepare_at(session, only, None).await
+    prepare_again(session, &Again { only: only.cloned(), ..Again::default() }).await
 }
 
-/// The same for an image whose time is known already.
-pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created: Option<i64>) -> Result<Prepared> {
+/// What is known of an image that is made again.
+#[derive(Clone, Debug, Default)]
+pub struct Again {
+    /// Its platform, if it is for one only.
+    pub only: Option<Platform>,
+    /// Its time, in seconds since 1970.
+    pub created: Option<i64>,
+    /// Its manifest, if that is not the one that the command line names.
+    pub file: Option<PathBuf>,
+}
+
+/// The same for an image that is made again.
+pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepared> {
     let ctx = &session.ctx;
-    let (file, sets, task) = (session.options.file.clone(), session.options.set.clone(), ctx.clone());
-    let only = only.cloned();
+    let Again { only, created, file } = again.clone();
+    let file = file.unwrap_or_else(|| session.options.file.clone());
+    let (sets, task) = (session.options.set.clone(), ctx.clone());
     let (manifest, found, mut report) = aside(ctx, move || {
         let location = manifest::locate::locate(&file)?;
         let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));

@@ -7,57 +7,62 @@ use serde_json::Value;
 
 use super::args::{Release, With};
 use super::build::{document, lines};
+use super::finish::{Done, Work, finish};
 use super::judge::judged;
-use super::papers::{Asked, origin};
+use super::papers::{Asked, named, origin};
 use super::prepare::{Made, Prepared, prepare};
-use super::session::{Session, builder};
+use super::receipt::Remaining;
+use super::session::Session;
 use super::signer::{signatory, signing};
-use super::targets;
+use super::{prompt, targets};
 use crate::error::{Error, Finding, Kind, Report, Result};
-use crate::manifest::Change;
+use crate::manifest::{self, Change};
 use crate::oci::json::canonical;
 use crate::ship::{self, Cargo, Destination, Freight, Pushed};
-use crate::trust::release::{Signing, vouch, witness};
+use crate::trust::release::{Signing, manifests};
 use crate::trust::sign::Signed;
 use crate::trust::{self, Paper};
-
-/// How far a release came.
-struct Done {
-    pushed: Vec<Pushed>,
-    /// What was put beside the image, for each repository.
-    signed: Vec<Vec<Signed>>,
-}
 
 /// Builds, pushes, attests, signs, verifies and then tags.
 pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     let prepared = prepare(session, None).await?;
     targets::check(&prepared.plan, &[Destination::Registry], options.with.receipt.as_deref())?;
     ready(&prepared, options)?;
-    let signer = if options.no_sign { None } else { Some(signer(session, &options.with).await?) };
+    // What cannot be carried to another job is told before anything is made.
+    let carried = prepared.plan.tags.to_json();
+    if options.prepare {
+        carried?;
+    }
+    let unsigned = options.no_sign || options.prepare;
+    let signer = if unsigned { None } else { Some(signer(session, &options.with).await?) };
     let asked = Asked::of(&prepared);
     let attest = prepared.manifest.attest.clone();
     let mut made = judged(session, prepared).await?;
     made.target.leave = options.leaves.leave();
     ship::foresee(&session.ctx, &made.target, &made.artifact.digest()).await?;
-    let origin = origin(session, &made, &asked, builder()).await?;
-    let mut papers = Vec::new();
-    if signer.is_some() {
-        let (bills, name) = (&attest.sbom, made.target.names.first());
-        papers = trust::bills(&session.ctx, &made.artifact, &made.bases, bills, name).await?;
-        papers.extend(attest.provenance.then(|| trust::origins(&made.artifact, &origin)).into_iter().flatten());
-    }
+    let origin = origin(session, &made, &asked, named(options.builder_id.as_deref())).await?;
+    let papers = if options.no_sign { Vec::new() } else { papers(session, &made, &attest, &origin).await? };
     made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
+    confirm(session, options, &made).await?;
     let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };
     let freight = Freight::of(&cargo);
     let pushed = ship::everywhere(&session.ctx, &freight, &made.target.names)
         .await
         .map_err(|error| error.hint("no tag was moved; run the same command again"))?;
     let mut done = Done { pushed, signed: Vec::new() };
-    let outcome = finish(session, &cargo, &freight, signer.as_ref(), &papers, &mut done).await;
-    let told = told(&made, &done, signer.as_ref(), &origin);
+    let images = manifests(&made.artifact);
+    let (target, signing) = (&made.target, signer.as_ref());
+    let work = Work { target, freight: &freight, images: &images, papers: &papers, signer: signing };
+    let outcome = if options.prepare { Ok(()) } else { finish(&session.ctx, &work, &mut done).await };
+    let mut told = told(&made, &done, signing, &origin);
+    if !options.no_sign && (options.prepare || outcome.is_err()) {
+        let (tags, leave) = (made.target.tags.clone(), made.target.leave);
+        let annotations = options.with.annotation.iter().cloned().collect();
+        told["remaining"] = Remaining { papers, tags, leave, annotations }.to_json().unwrap_or_default();
+    }
     if let Some(path) = &options.with.receipt {
         let written = ship::receipt(path, &canonical(&told));
-        outcome.map_err(|error| resume(error, path))?;
+        outcome.map_err(|error| resume(error, path, &told["remaining"]))?;
         written?;
     } else {
         outcome?;
@@ -69,28 +74,33 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     Ok(0)
 }
 
-/// All that comes after the content: it is in every repository.
-async fn finish(
-    session: &Session<'_>,
-    cargo: &Cargo<'_>,
-    freight: &Freight<'_>,
-    signer: Option<&Signing<'_>>,
-    papers: &[Paper],
-    done: &mut Done,
-) -> Result<()> {
-    let ctx = &session.ctx;
-    let stays = |error: Error, what: &str| error.context(what).hint("no tag was moved; run the same command again");
-    if let Some(signer) = signer {
-        for name in &cargo.target.names {
-            let signed = vouch(ctx, signer, name, cargo.artifact, papers).await;
-            done.signed.push(signed.map_err(|error| stays(error, "the image is pushed, not signed"))?);
-        }
-        for (name, signed) in cargo.target.names.iter().zip(&done.signed) {
-            let seen = witness(ctx, signer, name, signed).await;
-            seen.map_err(|error| stays(error, "the image is pushed and signed, but that could not be verified"))?;
+/// All that `[attest]` asks to be said.
+async fn papers(session: &Session<'_>, made: &Made, attest: &manifest::Attest, origin: &Value) -> Result<Vec<Paper>> {
+    let (bills, name) = (&attest.sbom, made.target.names.first());
+    let mut papers = trust::bills(&session.ctx, &made.artifact, &made.bases, bills, name).await?;
+    papers.extend(attest.provenance.then(|| trust::origins(&made.artifact, origin)).into_iter().flatten());
+    Ok(papers)
+}
+
+/// On a terminal a person sees what would happen to the tags, and says whether it shall.
+async fn confirm(session: &Session<'_>, options: &Release, made: &Made) -> Result<()> {
+    if options.with.yes || options.prepare || !prompt::possible() {
+        return Ok(());
+    }
+    let digest = made.artifact.digest();
+    let mut text = String::new();
+    for name in &made.target.names {
+        text += &format!("{name}@{digest}\n");
+        for decision in ship::judge(&session.ctx, &made.target, name, &digest).await? {
+            let why = if decision.why.is_empty() { String::new() } else { format!(": {}", decision.why) };
+            text += &format!("  tag {} {}{why}\n", decision.name, decision.what.word());
         }
     }
-    ship::set_all(ctx, freight, cargo.target, &mut done.pushed).await
+    let answer = prompt::ask(session, &format!("{text}release this? [y/N] "), false).await?;
+    match ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        true => Ok(()),
+        false => Err(Error::usage("it was not confirmed; nothing was sent").hint("`--yes` asks nothing")),
+    }
 }
 
 /// Whether this work tree may be released: it is a commit, and a release where the rules for tags speak of releases.
@@ -122,9 +132,14 @@ async fn signer<'a>(session: &'a Session<'_>, with: &'a With) -> Result<Signing<
 }
 
 /// The way on from a receipt.
-fn resume(error: Error, receipt: &Path) -> Error {
+fn resume(error: Error, receipt: &Path, remaining: &Value) -> Error {
     let receipt = receipt.display();
-    error.hint(format!("`{receipt}` says what is there; `stillframe sign --from {receipt}` signs it in another job"))
+    match remaining {
+        Value::Null => error,
+        _ => error.hint(format!(
+            "`{receipt}` says what is left; `stillframe sign --from {receipt}` does it in another job, without the sources"
+        )),
+    }
 }
 
 fn told(made: &Made, done: &Done, signer: Option<&Signing<'_>>, origin: &Value) -> Value {

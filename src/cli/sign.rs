@@ -1,12 +1,13 @@
 //! Stage 10: `stillframe sign`, `stillframe attest` and `stillframe keygen`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::args::{Attest, Keygen, Sign, With};
 use super::prompt;
+use super::receipt::{self, Receipt};
+use super::resume;
 use super::session::{Session, password};
 use super::signer::signatory;
 use super::tag::find;
@@ -28,12 +29,18 @@ struct Image {
 
 /// Signs an image by its digest, and with it every image of an index.
 pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
-    let signatory = signatory(session, &options.with).await?;
     let references = match (&options.reference, &options.from) {
         (Some(place), _) => vec![in_registry(place)?.clone()],
-        (None, Some(receipt)) => named(receipt)?,
+        (None, Some(path)) => match receipt::read(path)? {
+            Receipt { references, remaining: None } => references,
+            Receipt { references, remaining: Some(remaining) } => {
+                let receipt = Receipt { references, remaining: None };
+                return resume::run(session, options, receipt, remaining).await;
+            }
+        },
         (None, None) => return Err(Error::usage("nothing says what is to be signed")),
     };
+    let signatory = signatory(session, &options.with).await?;
     let mut signed = Vec::new();
     let mut lines = String::new();
     for reference in &references {
@@ -43,13 +50,13 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
             let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
             let done = sign::sign(&session.ctx, &signatory, object).await;
             let done = done.map_err(|error| image.lacks(error, "signed"))?;
-            signed.extend(told(session, image, done));
+            signed.extend(told(session, &image.repository, done));
         }
         if let Some(root) = images.last() {
             lines += &format!("{}@{}\n", root.repository, root.descriptor.digest);
         }
     }
-    finish(session, &options.with, &signed, &lines)
+    ended(session, &options.with, &signed, &lines, json!({}))
 }
 
 /// Attests a document of an image.
@@ -75,10 +82,10 @@ pub async fn attest_predicate(
     for image in &images {
         let object = Object { repository: &image.repository, image: &image.descriptor, annotations: &annotations };
         let done = sign::attest(&session.ctx, &signatory, object, kind, predicate).await;
-        signed.extend(told(session, image, done.map_err(|error| image.lacks(error, "attested"))?));
+        signed.extend(told(session, &image.repository, done.map_err(|error| image.lacks(error, "attested"))?));
         lines += &format!("{}@{}\n", image.repository, image.descriptor.digest);
     }
-    finish(session, with, &signed, &lines)
+    ended(session, with, &signed, &lines, json!({}))
 }
 
 /// Makes a key pair.
@@ -132,21 +139,6 @@ fn in_registry(place: &Place) -> Result<&Reference> {
     }
 }
 
-/// What a receipt names, by digest.
-fn named(receipt: &Path) -> Result<Vec<Reference>> {
-    let wrong = || Error::usage(format!("`{}` is not a receipt of a push", receipt.display()));
-    let document = sign::document(receipt)?;
-    let references = document["references"].as_array().filter(|list| !list.is_empty()).ok_or_else(wrong)?;
-    let read = |one: &Value| {
-        let reference: Reference = one.as_str().ok_or_else(wrong)?.parse()?;
-        match reference.digest {
-            Some(_) => Ok(reference),
-            None => Err(wrong()),
-        }
-    };
-    references.iter().map(read).collect()
-}
-
 /// What a reference leads to now, children before their index. It is resolved once; what is signed is the digest.
 async fn images(session: &Session<'_>, reference: &Reference, all: bool) -> Result<Vec<Image>> {
     let digest = find(&session.ctx, reference).await?.digest;
@@ -160,18 +152,23 @@ async fn images(session: &Session<'_>, reference: &Reference, all: bool) -> Resu
     Ok(every.filter(|image| all || image.descriptor.digest == digest).collect())
 }
 
-fn told(session: &Session<'_>, image: &Image, done: Vec<Signed>) -> Vec<Value> {
+/// What was signed in a repository, for machines; a detail for people.
+pub fn told(session: &Session<'_>, name: &Repository, done: Vec<Signed>) -> Vec<Value> {
     let tell = |one: Signed| {
         let (digest, format, how) = (&one.subject, one.format, one.how);
-        session.ctx.say(Event::Detail { text: format!("{}@{digest}: {format}: {how}", image.repository) });
-        one.to_json(&image.repository)
+        session.ctx.say(Event::Detail { text: format!("{name}@{digest}: {format}: {how}") });
+        one.to_json(name)
     };
     done.into_iter().map(tell).collect()
 }
 
-fn finish(session: &Session<'_>, with: &With, signed: &[Value], lines: &str) -> Result<u8> {
+/// Tells what was signed, and what else there is to tell.
+pub fn ended(session: &Session<'_>, with: &With, signed: &[Value], lines: &str, more: Value) -> Result<u8> {
     let references: Vec<&str> = lines.lines().collect();
-    let document = json!({ "references": references, "signed": signed });
+    let mut document = json!({ "references": references, "signed": signed });
+    if let (Some(document), Value::Object(more)) = (document.as_object_mut(), more) {
+        document.extend(more);
+    }
     if let Some(path) = &with.receipt {
         ship::receipt(path, &canonical(&document))?;
     }

@@ -19,10 +19,12 @@ pub(super) async fn find(ctx: &Ctx, reference: &Reference) -> Result<Fetched> {
     let usual = "latest".parse()?;
     let which = match (&reference.digest, &reference.tag) {
         (Some(digest), _) => Which::Digest(digest),
-        (None, Some(tag)) => Which::Tag(tag),
-        (None, None) => Which::Tag(&usual),
+        (None, tag) => Which::Tag(tag.as_ref().unwrap_or(&usual)),
     };
-    let found = ctx.registries.manifest(name, which).await?;
+    let found = match which {
+        Which::Digest(_) => ctx.registries.manifest(name, which).await?,
+        Which::Tag(tag) => ctx.registries.current(name, tag).await?,
+    };
     found.ok_or_else(|| Error::remote(format!("the registry has no `{which}` in `{name}`")))
 }
 
@@ -39,11 +41,7 @@ pub async fn run(session: &Session<'_>, options: &Tagging) -> Result<u8> {
     let name = &reference.repository;
     let found = find(ctx, reference).await?;
     let document = Document::read(&found.bytes, found.media_type.as_deref(), &format!("`{reference}`"))?;
-    let own = match &document {
-        Document::Manifest(manifest) => manifest.media_type.clone(),
-        Document::Index(index) => index.media_type.clone(),
-    };
-    let media_type = if own.is_empty() { found.media_type.clone().unwrap_or_default() } else { own };
+    let media_type = document.media_type().or(found.media_type.as_deref()).unwrap_or_default().to_string();
     let mut tags = Vec::new();
     for tag in &options.tags {
         ctx.cancel.check()?;

@@ -39,7 +39,7 @@ pub fn check(plan: &Plan, destinations: &[Destination], receipt: Option<&Path>) 
 }
 
 /// A file can be written: its directory is there, and it is no directory itself.
-fn file(path: &Path, destinations: &[Destination], report: &mut Report) {
+pub fn file(path: &Path, destinations: &[Destination], report: &mut Report) {
     if path.is_dir() {
         let what = format!("`{}` is a directory", printable(&path.to_string_lossy()));
         report.add(Finding::error("destination", what).kind(Kind::Local).help("name a file"));

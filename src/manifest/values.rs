@@ -19,6 +19,7 @@ mod bound;
 mod git;
 
 pub use git::{Change, Git};
+pub(crate) use git::{Failed, open as repository};
 
 /// How much work one template may do before it is stopped.
 const FUEL: u64 = 200_000;

@@ -81,6 +81,15 @@ pub enum Document {
 }
 
 impl Document {
+    /// The media type that it names itself, if it does.
+    pub fn media_type(&self) -> Option<&str> {
+        let own = match self {
+            Document::Manifest(manifest) => &manifest.media_type,
+            Document::Index(index) => &index.media_type,
+        };
+        Some(own.as_str()).filter(|own| !own.is_empty())
+    }
+
     /// Reads bytes that came from outside. `declared` is the media type that a descriptor or a header named, if any;
     /// it must agree with the body, and the body with itself (CVE-2021-41190; distribution spec).
     pub fn read(bytes: &[u8], declared: Option<&str>, what: &str) -> Result<Document> {

@@ -87,6 +87,13 @@ impl Client {
         Ok(None)
     }
 
+    /// What a tag says now, by the word of the registry itself: its mirrors may be behind.
+    pub async fn current(&self, repository: &Repository, tag: &Tag) -> Result<Option<Fetched>> {
+        let which = Which::Tag(tag);
+        let context = |cause: Error| cause.context(format!("reading {}", which.of(repository)));
+        self.manifest_at(&self.writer(repository), which).await.map_err(context)
+    }
+
     /// Remembers that a mirror was of no use, unless a stop was asked for.
     pub(super) fn past_mirror(&self, endpoint: &Endpoint, error: &Error) -> Result<()> {
         self.0.cancel.check()?;

@@ -56,6 +56,8 @@ pub struct Tagged {
     pub how: &'static str,
     /// What it said before, if that was something else.
     pub from: Option<Digest>,
+    /// What it says now, as far as we set it.
+    pub to: Option<Digest>,
     /// Half a sentence on why; may be empty.
     pub why: String,
 }
@@ -63,13 +65,16 @@ pub struct Tagged {
 impl Tagged {
     /// A tag that was set by name, not by a rule.
     pub fn plain(tag: &Tag, how: &'static str) -> Tagged {
-        Tagged { tag: tag.clone(), how, from: None, why: String::new() }
+        Tagged { tag: tag.clone(), how, from: None, to: None, why: String::new() }
     }
 
     fn to_json(&self) -> Value {
         let mut value = json!({ "tag": self.tag.as_str(), "how": self.how });
         if let Some(from) = &self.from {
             value["from"] = json!(from);
+        }
+        if let Some(to) = &self.to {
+            value["to"] = json!(to);
         }
         if !self.why.is_empty() {
             value["why"] = json!(self.why);

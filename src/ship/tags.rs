@@ -5,17 +5,29 @@ use super::push::{Freight, Pushed, Tagged, Target, set};
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Report, Result};
 use crate::event::Event;
-use crate::oci::{Digest, Repository, Tag};
+use crate::oci::{Digest, Document, Repository, Tag};
 use crate::plan::{Decision, Fate, Known};
-use crate::registry::Which;
+use crate::registry::{PushedManifest, Which};
 
-/// Fate happens to each tag of a repository, as things stand there now.
+/// How often tags are looked at again because somebody else changed them at the same time.
+const MOST_ROUNDS: u32 = 10;
+
+/// What happens to each tag of a repository, as things stand there now.
 pub async fn judge(ctx: &Ctx, target: &Target, name: &Repository, digest: &Digest) -> Result<Vec<Decision>> {
+    Ok(target.tags.decide(&known(ctx, target, name).await?, digest, target.leave))
+}
+
+/// What a repository has, as far as it decides something.
+async fn known(ctx: &Ctx, target: &Target, name: &Repository) -> Result<Known> {
     let mut known = now(ctx, name, target.tags.tags()).await?;
     if target.tags.asks_for_list() {
         known.tags = ctx.registries.tags(name).await?;
+        if let (Some((tag, _)), true) = (known.now.first_key_value(), known.tags.is_empty()) {
+            return Err(Error::remote(format!("`{name}` has the tag `{tag}`, but lists no tags at all"))
+                .hint("without the list a shared tag could go back to an older release"));
+        }
     }
-    Ok(target.tags.decide(&known, digest, target.leave))
+    Ok(known)
 }
 
 async fn now(ctx: &Ctx, name: &Repository, tags: impl Iterator<Item = &Tag>) -> Result<Known> {
@@ -57,6 +69,9 @@ fn refuse(name: &Repository, decisions: &[Decision], report: &mut Report) {
 }
 
 /// Sets the tags of all repositories, which hold the image already; `latest` last in each.
+///
+/// No registry can lock a tag, so others may release at the same time. Each repository is asked right before its tags are set, and again
+/// after: whoever set a shared tag last sees the other's version, which was tagged before, and gives the tag to the higher one.
 pub async fn set_all(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: &mut [Pushed]) -> Result<()> {
     let digest = freight.root()?.descriptor.digest;
     let mut all = Vec::new();
@@ -69,19 +84,91 @@ pub async fn set_all(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: 
     refused.pass()?;
     for at in 0..pushed.len() {
         let name = pushed[at].name.clone();
+        if at > 0 {
+            // The others took their time.
+            let fresh = judge(ctx, target, &name, &digest).await.and_then(|fresh| {
+                let mut refused = Report::default();
+                refuse(&name, &fresh, &mut refused);
+                refused.pass().map(|_| fresh)
+            });
+            all[at] = fresh.map_err(|error| unfinished(error, &rest(pushed, &all, at, 0), &digest))?;
+        }
         for (done, decision) in all[at].iter().enumerate() {
             ctx.cancel.check()?;
-            let tagged = one(ctx, freight, &name, decision).await.map_err(|error| {
-                let here = all[at][done..].iter().map(|decision| (&name, decision));
-                let after = pushed[at + 1..].iter().zip(&all[at + 1..]);
-                let after =
-                    after.flat_map(|(pushed, decisions)| decisions.iter().map(|decision| (&pushed.name, decision)));
-                unfinished(error, &here.chain(after).collect::<Vec<_>>(), &digest)
-            })?;
+            let tagged = one(ctx, freight, &name, decision).await;
+            let tagged = tagged.map_err(|error| unfinished(error, &rest(pushed, &all, at, done), &digest))?;
             pushed[at].tags.extend(tagged);
         }
+        settle(ctx, target, &digest, &mut pushed[at]).await.map_err(|error| {
+            let rest = rest(pushed, &all, at + 1, 0);
+            if rest.is_empty() { error } else { unfinished(error, &rest, &digest) }
+        })?;
     }
     Ok(())
+}
+
+/// Looks again at the tags that were set. One that belongs to a higher release, which others tagged in the meantime, is given to that
+/// release; a version that others released too is an error.
+async fn settle(ctx: &Ctx, target: &Target, digest: &Digest, pushed: &mut Pushed) -> Result<()> {
+    let name = pushed.name.clone();
+    if !pushed.tags.iter().any(|tagged| tagged.how == "set") {
+        return Ok(());
+    }
+    let looking = |error: Error| error.context(format!("looking again at the tags of `{name}`, which were set"));
+    for _ in 0..MOST_ROUNDS {
+        let known = known(ctx, target, &name).await.map_err(looking)?;
+        let decisions = target.tags.decide(&known, digest, target.leave);
+        let ours = |tag: &Tag, pushed: &Pushed| pushed.tags.iter().any(|one| one.tag == *tag && one.how != "kept");
+        let mut quiet = true;
+        for decision in &decisions {
+            match &decision.what {
+                Fate::Refused(refusal) => {
+                    let what = format!("others set `{name}:{}` at the same time: {}", decision.name, refusal.why);
+                    return Err(Error::policy(what)
+                        .hint("two builds of one version are not the same; see `stillframe reproduce`"));
+                }
+                Fate::Kept { tag, over: Some(over) } if ours(tag, pushed) && known.now.get(tag) == Some(digest) => {
+                    let to = Some(give(ctx, &name, tag, over).await.map_err(looking)?);
+                    let why = format!("{}, and was released at the same time", decision.why);
+                    ctx.note(format!("tag {name}:{tag}: given to {over}, because {why}"));
+                    for tagged in pushed.tags.iter_mut().filter(|tagged| tagged.tag == *tag) {
+                        *tagged = Tagged { how: "given away", to, why: why.clone(), ..tagged.clone() };
+                    }
+                    quiet = false;
+                }
+                _ => {}
+            }
+        }
+        if quiet {
+            return Ok(());
+        }
+    }
+    Err(Error::remote(format!("others kept changing the tags of `{name}` for {MOST_ROUNDS} rounds"))
+        .hint("run the same command again when fewer are at work"))
+}
+
+/// Makes a tag say what another one says, and tells that.
+async fn give(ctx: &Ctx, name: &Repository, tag: &Tag, over: &Tag) -> Result<Digest> {
+    let found = ctx.registries.current(name, over).await?;
+    let found = found.ok_or_else(|| Error::remote(format!("`{name}` lists the tag `{over}`, but lacks it")))?;
+    let document = Document::read(&found.bytes, found.media_type.as_deref(), &format!("`{name}:{over}`"))?;
+    let kind = document.media_type().or(found.media_type.as_deref()).unwrap_or_default();
+    match ctx.registries.push_manifest(name, Which::Tag(tag), kind, &found.bytes).await? {
+        PushedManifest::Missing(_) => Err(Error::remote(format!("`{name}` lacks content of `{over}`"))),
+        _ => Ok(found.digest),
+    }
+}
+
+/// All that was to be set from here on: a repository, and the place of a decision in it.
+fn rest<'a>(
+    pushed: &'a [Pushed],
+    all: &'a [Vec<Decision>],
+    at: usize,
+    done: usize,
+) -> Vec<(&'a Repository, &'a Decision)> {
+    let of = |(at, from): (usize, usize)| all[at][from..].iter().map(move |decision| (&pushed[at].name, decision));
+    let here = (at < pushed.len()).then_some((at, done));
+    here.into_iter().chain((at + 1..pushed.len()).map(|at| (at, 0))).flat_map(of).collect()
 }
 
 /// The error of a tag that could not be set, with all that was not set.
@@ -98,12 +185,13 @@ async fn one(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, decision: &Dec
     let (tag, how, from) = match &decision.what {
         Fate::Skipped | Fate::Refused(_) => (None, "skipped", None),
         Fate::Same(tag) => (Some(tag), "unchanged", None),
-        Fate::Kept(tag) => (Some(tag), "kept", None),
+        Fate::Kept { tag, .. } => (Some(tag), "kept", None),
         Fate::Created(tag) => (Some(tag), set(ctx, freight, name, tag).await?, None),
         Fate::Moved(tag, from) => (Some(tag), set(ctx, freight, name, tag).await?, Some(*from)),
     };
     let why = if decision.why.is_empty() { String::new() } else { format!(", because {}", decision.why) };
     let text = format!("tag {name}:{}: {how}{why}", decision.name);
     ctx.say(if how == "kept" { Event::Note { text } } else { Event::Detail { text } });
-    Ok(tag.map(|tag| Tagged { tag: tag.clone(), how, from, why: decision.why.clone() }))
+    let to = if how == "kept" { None } else { Some(freight.root()?.descriptor.digest) };
+    Ok(tag.map(|tag| Tagged { tag: tag.clone(), how, from, to, why: decision.why.clone() }))
 }

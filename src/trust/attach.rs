@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::sign::{BUNDLE, Object};
+use super::sign::{BUNDLE, Kept, Object};
 use super::verify::SIMPLE;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Layer {
 }
 
 /// Puts a bundle beside an image, as a manifest that refers to it.
-pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<()> {
+pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type: &str) -> Result<Kept> {
     let config = blob(ctx, object.repository, EMPTY.0, EMPTY.1).await?;
     let layer = blob(ctx, object.repository, BUNDLE, bytes).await?;
     let subject = Descriptor::new(&object.image.media_type, object.image.digest, object.image.size);
@@ -46,7 +46,7 @@ pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type:
         "mediaType": media::MANIFEST,
         "artifactType": BUNDLE,
         "config": config,
-        "layers": [layer],
+        "layers": [&layer],
         "subject": subject,
         "annotations": {
             "dev.sigstore.bundle.content": "dsse-envelope",
@@ -54,20 +54,21 @@ pub async fn bundle(ctx: &Ctx, object: Object<'_>, bytes: &[u8], predicate_type:
         },
     }));
     ctx.registries.add_referrer(object.repository, &subject, media::MANIFEST, &manifest).await?;
-    Ok(())
+    Ok(Kept { blob: layer, manifest: Descriptor::of(media::MANIFEST, &manifest) })
 }
 
-/// Adds a layer under a legacy tag, and gives its digest. What is there stays; who writes at the same time is written again.
-pub async fn legacy(ctx: &Ctx, object: Object<'_>, layer: Layer) -> Result<Digest> {
+/// Adds a layer under a legacy tag. What is there stays; who writes at the same time is written again.
+pub async fn legacy(ctx: &Ctx, object: Object<'_>, layer: Layer) -> Result<Kept> {
     let ending = if layer.media_type == SIMPLE { SIGNATURES } else { ATTESTATIONS };
     let tag: Tag = format!("sha256-{}.{ending}", object.image.digest.hex()).parse()?;
     let blob = blob(ctx, object.repository, layer.media_type, &layer.bytes).await?;
     let entry = Descriptor { annotations: layer.annotations, ..blob };
     for _ in 0..MOST_ROUNDS {
-        let mut layers = layers(ctx, object.repository, &tag).await?;
+        let (manifest, mut layers) = layers(ctx, object.repository, &tag).await?;
         // Found again after it was written: nobody has written over it.
         if layers.iter().any(|other| other.digest == entry.digest && other.annotations == entry.annotations) {
-            return Ok(entry.digest);
+            let blob = Descriptor::new(&entry.media_type, entry.digest, entry.size);
+            return Ok(Kept { blob, manifest });
         }
         layers.push(entry.clone());
         if layers.len() > MOST_LAYERS {
@@ -108,13 +109,16 @@ async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descript
     }
 }
 
-/// What a legacy tag holds now.
-async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<Vec<Descriptor>> {
-    let Some(found) = ctx.registries.manifest(repository, Which::Tag(tag)).await? else { return Ok(Vec::new()) };
+/// The manifest under a legacy tag and its layers, as they are now.
+async fn layers(ctx: &Ctx, repository: &Repository, tag: &Tag) -> Result<(Descriptor, Vec<Descriptor>)> {
+    let Some(found) = ctx.registries.current(repository, tag).await? else {
+        return Ok((Descriptor::of(media::MANIFEST, b""), Vec::new()));
+    };
     let what = format!("what `{repository}:{tag}` holds");
     let mut document: Value = read(&found.bytes, &what)?;
     let layers = serde_json::from_value(document["layers"].take());
-    layers.map_err(|cause| Error::remote(format!("{what} is not a list of signatures")).because(cause))
+    let layers = layers.map_err(|cause| Error::remote(format!("{what} is not a list of signatures")).because(cause))?;
+    Ok((Descriptor::of(media::MANIFEST, &found.bytes), layers))
 }
 
 async fn blob(ctx: &Ctx, repository: &Repository, media_type: &str, bytes: &[u8]) -> Result<Descriptor> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ctx::Ctx;
@@ -13,12 +14,13 @@ use crate::source::Base;
 use crate::trust::{provenance, sbom};
 
 /// What is to be said of one image, before it is signed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Paper {
     /// The manifest or index that it is about.
     pub subject: Descriptor,
     /// The type of the predicate.
-    pub predicate_type: &'static str,
+    pub predicate_type: String,
     /// The predicate.
     pub predicate: Value,
 }
@@ -36,7 +38,7 @@ pub async fn bills(
         let inventory = sbom::look(ctx, image, base, name).await?;
         papers.extend(bills.iter().map(|bill| Paper {
             subject: image.manifest.descriptor.clone(),
-            predicate_type: sbom::predicate_type(*bill),
+            predicate_type: sbom::predicate_type(*bill).to_string(),
             predicate: sbom::document(*bill, &inventory),
         }));
     }
@@ -49,7 +51,7 @@ pub fn origins(artifact: &Artifact, predicate: &Value) -> Vec<Paper> {
     let root = Some(&artifact.root.descriptor).filter(|_| artifact.images.len() > 1);
     let paper = |subject: &Descriptor| Paper {
         subject: subject.clone(),
-        predicate_type: provenance::TYPE,
+        predicate_type: provenance::TYPE.to_string(),
         predicate: predicate.clone(),
     };
     images.chain(root).map(paper).collect()

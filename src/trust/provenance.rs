@@ -167,15 +167,18 @@ fn registry(reference: &plan::Base, digest: &Digest) -> Option<(String, String)>
     Some((pinned.repository.to_string(), sbom::image_purl(&pinned.repository, digest, tag, None)))
 }
 
-/// What a rebuild of an image showed, as SLSA's verification summary v1. It holds no time: the signature has one.
-pub fn summary(repository: Option<&Repository>, digest: &Digest, equal: bool) -> Value {
+/// That a rebuild of an image gave every byte of it, as SLSA's verification summary v1; `used` are the blobs of the attestations that told
+/// what to build. It holds no time: a log says when it was signed.
+pub fn summary(repository: Option<&Repository>, digest: &Digest, used: &[Digest]) -> Value {
     let resource = repository.map_or_else(|| digest.to_string(), |name| sbom::image_purl(name, digest, None, None));
+    let used: Vec<Value> = used.iter().map(|blob| json!({ "digest": { "sha256": blob.hex() } })).collect();
     json!({
+        "inputAttestations": used,
         "verifier": { "id": "urn:stillframe:verifier:reproduce", "version": { "stillframe": env!("CARGO_PKG_VERSION") } },
         "resourceUri": resource,
         "policy": { "uri": "urn:stillframe:policy:reproducible:v1" },
-        "verificationResult": if equal { "PASSED" } else { "FAILED" },
-        "verifiedLevels": if equal { json!(["STILLFRAME_REPRODUCED"]) } else { json!([]) },
+        "verificationResult": "PASSED",
+        "verifiedLevels": ["STILLFRAME_REPRODUCED"],
         "slsaVersion": "1.1",
     })
 }

@@ -19,12 +19,12 @@ pub struct Signing<'a> {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Attests all documents, then signs every image and at last the index around them. What is there already is not said again.
+/// Attests all documents, then signs all images in their order, the index around them last. What is there already is not said again.
 pub async fn vouch(
     ctx: &Ctx,
     signing: &Signing<'_>,
     repository: &Repository,
-    artifact: &Artifact,
+    images: &[Descriptor],
     papers: &[Paper],
 ) -> Result<Vec<Signed>> {
     let Signing { signatory, annotations } = signing;
@@ -33,10 +33,10 @@ pub async fn vouch(
     for paper in papers {
         ctx.cancel.check()?;
         let doing = format!("attesting `{}` of `{repository}@{}`", paper.predicate_type, paper.subject.digest);
-        let done = attest(ctx, signatory, object(&paper.subject), paper.predicate_type, &paper.predicate).await;
+        let done = attest(ctx, signatory, object(&paper.subject), &paper.predicate_type, &paper.predicate).await;
         signed.extend(done.map_err(|error| error.context(doing))?);
     }
-    for image in manifests(artifact) {
+    for image in images {
         ctx.cancel.check()?;
         let done = sign(ctx, signatory, object(image)).await;
         signed.extend(done.map_err(|error| error.context(format!("signing `{repository}@{}`", image.digest)))?);
@@ -44,10 +44,10 @@ pub async fn vouch(
     Ok(signed)
 }
 
-/// Every image, and the index around several.
-fn manifests(artifact: &Artifact) -> impl Iterator<Item = &Descriptor> {
+/// Every image of an artifact, and the index around several.
+pub fn manifests(artifact: &Artifact) -> Vec<Descriptor> {
     let root = Some(&artifact.root.descriptor).filter(|_| artifact.images.len() > 1);
-    artifact.images.iter().map(|image| &image.manifest.descriptor).chain(root)
+    artifact.images.iter().map(|image| &image.manifest.descriptor).chain(root).cloned().collect()
 }
 
 /// Finds in the registry all that was signed, and checks it with nothing but the public key, or the identity and whom we trust.
@@ -61,10 +61,11 @@ pub async fn witness(ctx: &Ctx, signing: &Signing<'_>, repository: &Repository, 
         let found = every(ctx, repository, &subject, &want, &policy, signatory.roots()).await?;
         let same = |one: &&Signed| one.subject == subject && one.predicate_type == predicate_type;
         for one in signed.iter().filter(same) {
-            let there =
-                |other: &super::verify::Accepted| other.blob == one.blob && other.legacy == (one.format == "legacy");
+            let there = |other: &super::verify::Accepted| {
+                other.blob.digest == one.kept.blob.digest && other.legacy == (one.format == "legacy")
+            };
             if !found.iter().any(there) {
-                let what = format!("{} as a {} in {}", want.name(), one.format, one.blob);
+                let what = format!("{} as a {} in {}", want.name(), one.format, one.kept.blob.digest);
                 return Err(Error::policy(format!(
                     "`{repository}@{subject}` does not have what was just written: {what}"
                 ))

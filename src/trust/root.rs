@@ -100,15 +100,20 @@ fn of_file(path: &Path) -> Result<Roots> {
 
 /// A text file of keys or roots; `what` it should be stands in the messages.
 pub(super) fn read(path: &Path) -> Result<String> {
+    read_within(path, MOST_BYTES)
+}
+
+/// A text file of at most so many bytes.
+pub fn read_within(path: &Path, most: u64) -> Result<String> {
     let doing = || format!("reading `{}`", path.display());
     let file = File::open(path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => Error::usage(format!("there is no file `{}`", path.display())),
         _ => Error::io(doing(), cause),
     })?;
     let mut text = String::new();
-    let read = file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(|cause| Error::io(doing(), cause))?;
-    if read as u64 > MOST_BYTES {
-        return Err(Error::usage(format!("`{}` has more than {MOST_BYTES} bytes", path.display())));
+    let read = file.take(most + 1).read_to_string(&mut text).map_err(|cause| Error::io(doing(), cause))?;
+    if read as u64 > most {
+        return Err(Error::usage(format!("`{}` has more than {most} bytes", path.display())));
     }
     Ok(text)
 }

@@ -1,5 +1,9 @@
 //! Faults on command for the servers of these tests: which requests, how many of them, and what happens to their answers.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use crate::http::{How, Request, Response};
 
 /// Changes an answer.
@@ -16,6 +20,7 @@ pub struct On {
     held: bool,
     reply: Option<Response>,
     edit: Option<Edit>,
+    gate: Option<Arc<Notify>>,
 }
 
 /// Requests of a method (`*`: any) whose path and query contain a text: all of them, answered as usual.
@@ -31,6 +36,7 @@ pub fn on(method: &'static str, path: impl Into<String>) -> On {
         held: false,
         reply: None,
         edit: None,
+        gate: None,
     }
 }
 
@@ -65,6 +71,11 @@ impl On {
         self.edit(move |_, response| response.how(how.clone()))
     }
 
+    /// Does the work and sends the answer once the gate is opened.
+    pub fn until(self, gate: &Arc<Notify>) -> On {
+        On { gate: Some(gate.clone()), ..self }
+    }
+
     /// Resets the connection after so many bytes of the request's body; they are kept in the session.
     pub fn cut_body(self, count: usize) -> On {
         On { cut_body: Some(count), ..self }
@@ -93,6 +104,7 @@ pub struct Rule {
     pub held: bool,
     pub keep_body: Option<usize>,
     pub reply: Option<Response>,
+    pub gate: Option<Arc<Notify>>,
 }
 
 impl Rules {
@@ -117,7 +129,8 @@ impl Rules {
             }
             on.times = on.times.saturating_sub(usize::from(on.times != usize::MAX));
             let (cut_body, keep_body, held) = (on.cut_body, on.keep_body, on.held);
-            return Rule { index: Some(index), cut_body, held, keep_body, reply: on.reply.clone() };
+            let (reply, gate) = (on.reply.clone(), on.gate.clone());
+            return Rule { index: Some(index), cut_body, held, keep_body, reply, gate };
         }
         Rule::default()
     }

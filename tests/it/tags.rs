@@ -212,3 +212,73 @@ fn mistakes_of_tags_are_told_at_once_with_their_places() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reg_24_only_the_index_has_tags_and_they_come_last() {
+    let registry = Registry::start().await;
+    let project = project(&registry, USUAL);
+    let manifest = std::fs::read_to_string(project.path("image.toml")).unwrap();
+    let platforms = "platforms = [\"linux/amd64\", \"linux/arm64\"]\n[[file]]";
+    project.write("image.toml", manifest.replacen("[[file]]", platforms, 1));
+    registry.forget();
+    let index = release(&project, "v1.2.3");
+    let puts = registry.log().into_iter().filter(|request| request.method == "PUT");
+    let puts: Vec<String> = puts.map(|request| request.path.replace("/v2/app/", "")).collect();
+    let place = |path: &str| puts.iter().position(|put| put == path).unwrap_or_else(|| panic!("{path}: {puts:?}"));
+    let root = place(&format!("manifests/{index}"));
+    let (before, after) = puts.split_at(root);
+    let blobs = before.iter().take_while(|put| put.starts_with("blobs/")).count();
+    assert!(before[blobs..].iter().all(|put| put.starts_with("manifests/sha256:")), "{puts:?}");
+    assert_eq!(before.len() - blobs, 2, "{puts:?}");
+    let tags: Vec<&str> = after[1..].iter().map(|put| put.trim_start_matches("manifests/")).collect();
+    assert!(tags[1].starts_with("sha-"), "{tags:?}");
+    assert_eq!([&tags[..1], &tags[2..]].concat(), ["1.2.3", "1.2", "1", "latest"]);
+    assert!(registry.shelf("app").tags.values().all(|says| *says == index));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reg_25_tags_that_cannot_be_changed_are_said_with_both_digests() {
+    let registry = Registry::start().await;
+    let project = project(&registry, USUAL);
+    let old = release(&project, "v1.0.0");
+    registry.set(|model| model.immutable = true);
+    registry.forget();
+    assert_eq!(project.run(["push"]).success().digest(), old, "what they say already is fine");
+    assert_eq!(registry.count("PUT", "/manifests/"), 0);
+    commit(&project, "more");
+    git(&project, &["tag", "v1.1.0"]);
+    let done = project.run(["push"]).fails(3);
+    let new = registry.shelf("app").tags["1.1.0"].clone();
+    assert!(done.stderr.contains("immutable"), "{}", done.stderr);
+    assert!(done.stderr.contains(&old) && done.stderr.contains(&new), "{}", done.stderr);
+    assert!(done.stderr.contains("app:1`, ") && done.stderr.contains("app:latest`"), "{}", done.stderr);
+    assert_eq!(registry.shelf("app").tags["latest"], old);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reg_28_and_29_a_higher_release_is_found_on_the_last_page_of_an_odd_list() {
+    let registry = Registry::start().await;
+    let project = project(&registry, USUAL);
+    let old = release(&project, "v1.0.0");
+    for tag in ["1.0.1", "0.9.9", "x", "sha256-00.sig", "1.9.0"] {
+        registry.image("app", tag);
+    }
+    git(&project, &["checkout", "-q", "-b", "maintenance"]);
+    commit(&project, "a fix");
+    git(&project, &["tag", "v1.0.2"]);
+    registry.set(|model| model.page = 1);
+    let done = project.run(["push"]).success();
+    assert!(done.stderr.contains("1.9.0 is higher than 1.0.2"), "{}", done.stderr);
+    let shelf = registry.shelf("app");
+    assert_eq!([&shelf.tags["1"], &shelf.tags["latest"]], [&old; 2]);
+    assert_eq!(shelf.tags["1.0"], done.digest());
+    // A list that goes in circles tells nothing, and moves nothing.
+    git(&project, &["tag", "-d", "v1.0.2"]);
+    commit(&project, "another fix");
+    git(&project, &["tag", "v1.0.3"]);
+    let link = "</v2/app/tags/list>; rel=\"next\"";
+    registry.fault(on("GET", "/tags/list").edit(move |_, response| response.header("Link", link)));
+    let before = registry.shelf("app").tags;
+    project.run(["push"]).fails(3);
+    assert_eq!(registry.shelf("app").tags, before);
+}

@@ -37,7 +37,7 @@ pub struct With {
     /// How long services of sigstore that are away are waited for, as in 90s or 10m
     #[arg(long, value_name = "TIME", value_parser = patience, default_value = "5m")]
     pub patience: Duration,
-    /// Signs in without asking whether who signs may be published
+    /// Asks nothing: neither whether who signs may be published, nor, in `release`, whether to go on
     #[arg(short, long)]
     pub yes: bool,
     /// What is written beside the image: bundle, legacy or both (default: both)

@@ -40,7 +40,7 @@ const MOST_TAGS: usize = 100_000;
 /// How deep submodules may stand in each other.
 const DEEPEST: usize = 16;
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why the work tree is not the commit: a path, and what is with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,8 +130,7 @@ pub fn facts(directory: &Path) -> Result<Option<Git>> {
             .hint("`git fsck` and `git status` say more; without git's facts the image would be another one")
     };
     let read = || {
-        let mut repository = gix::open_opts(directory, gix::open::Options::isolated())?;
-        harmless(&mut repository)?;
+        let repository = open(directory)?;
         let head = repository.head()?;
         if head.is_unborn() {
             return Ok(None);
@@ -146,6 +145,13 @@ pub fn facts(directory: &Path) -> Result<Option<Git>> {
         Ok(Some(Git { sha: head.to_string(), tag, here, tags, shallow, branch, commit_time, dirty }))
     };
     read().map_err(failed)
+}
+
+/// The repository of a work tree, without all that could start a program.
+pub(crate) fn open(directory: &Path) -> Result<gix::Repository, Failed> {
+    let mut repository = gix::open_opts(directory, gix::open::Options::isolated())?;
+    harmless(&mut repository)?;
+    Ok(repository)
 }
 
 /// Drops all from the repository's configuration, as it stands in memory, that could start a program.

@@ -3,23 +3,33 @@
 
 use semver::Version;
 
-use super::release;
-use super::{Decision, Fate, Known, Leave, Refusal, Tags, Want, Wish};
+use super::release::{self, Reach, Shape};
+use super::{Decision, Fate, Known, Leave, Refusal, Sharing, Tags, Want, Wish};
 use crate::error::Kind;
 use crate::oci::{Digest, Tag};
 
+/// A release that is known, and its tag where the registry has it.
+type Release = (Version, Option<Tag>);
+
 impl Tags {
-    /// Fate happens to each tag of a repository, in the order in which they are set.
+    /// What happens to each tag of a repository, in the order in which they are set.
     pub fn decide(&self, known: &Known, digest: &Digest, leave: Leave) -> Vec<Decision> {
-        let shapes = &self.shapes;
-        let there = known.tags.iter().filter_map(|tag| shapes.iter().find_map(|shape| shape.read(tag)));
-        let mut releases: Vec<Version> = there.chain(self.releases.iter().cloned()).collect();
-        releases.sort_by(|a, b| b.cmp(a));
-        releases.dedup();
+        let releases = self.all(known);
         self.wishes.iter().map(|wish| self.one(wish, known, &releases, digest, leave)).collect()
     }
 
-    fn one(&self, wish: &Wish, known: &Known, releases: &[Version], digest: &Digest, leave: Leave) -> Decision {
+    /// All releases, the highest first; of one release its tags in the registry first, and of these the one in the pattern's shape.
+    fn all(&self, known: &Known) -> Vec<Release> {
+        let read = |(at, shape): (usize, &Shape), tag: &Tag| Some((shape.read(tag)?, at, Some(tag.clone())));
+        let there = known.tags.iter().chain(known.now.keys());
+        let there = there.filter_map(|tag| self.shapes.iter().enumerate().find_map(|shape| read(shape, tag)));
+        let of_git = self.releases.iter().map(|version| (version.clone(), self.shapes.len(), None));
+        let mut releases: Vec<(Version, usize, Option<Tag>)> = there.chain(of_git).collect();
+        releases.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        releases.into_iter().map(|(version, _, tag)| (version, tag)).collect()
+    }
+
+    fn one(&self, wish: &Wish, known: &Known, releases: &[Release], digest: &Digest, leave: Leave) -> Decision {
         let decision = |what: Fate, why: String| Decision { name: wish.name.clone(), what, why };
         let refused = |refusal: Refusal| decision(Fate::Refused(refusal.clone()), refusal.why);
         let dirty = self.dirty.as_ref().filter(|_| wish.of_commit && !leave.dirty);
@@ -44,16 +54,29 @@ impl Tags {
                 }),
                 _ => set(tag, String::new()),
             },
-            Want::Highest { tag, version, pattern } => {
-                let shares = |other: &Version| match pattern {
-                    None => true,
-                    Some(pattern) => pattern.tag(release::open(other)).is_ok_and(|theirs| theirs == *tag),
+            Want::Highest { tag, version, sharing } => {
+                let higher = releases.iter().take_while(|(other, _)| other > version);
+                let mut higher = higher.filter(|(other, _)| sharing.holds(tag, version, other)).peekable();
+                let Some((highest, _)) = higher.peek() else {
+                    return set(tag, format!("{version} is the highest release"));
                 };
-                match releases.iter().take_while(|other| *other > version).find(|other| shares(other)) {
-                    Some(higher) => decision(Fate::Kept(tag.clone()), format!("{higher} is higher than {version}")),
-                    None => set(tag, format!("{version} is the highest release")),
-                }
+                let why = format!("{highest} is higher than {version}");
+                let over = higher.find_map(|(_, tag)| tag.clone());
+                decision(Fate::Kept { tag: tag.clone(), over }, why)
             }
+        }
+    }
+}
+
+impl Sharing {
+    /// Whether another release shares the tag of this one.
+    pub(super) fn holds(&self, tag: &Tag, version: &Version, other: &Version) -> bool {
+        match self {
+            Sharing::Pattern(pattern) => pattern.tag(release::open(other)).is_ok_and(|theirs| theirs == *tag),
+            Sharing::Reach(Reach::All) => true,
+            Sharing::Reach(Reach::Major) => other.major == version.major,
+            Sharing::Reach(Reach::Minor) => (other.major, other.minor) == (version.major, version.minor),
+            Sharing::Reach(Reach::One) => other == version,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A tag that belongs to one release is set once. A tag that several releases share (`1.2`, `1`, `latest`) is only ever moved to the
 //! highest stable one among git's tags and the registry's, in whatever order they are released (issue 4).
 
+mod carry;
 mod decide;
 mod release;
 #[cfg(test)]
@@ -13,12 +14,12 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use self::release::Shape;
+use self::release::{Reach, Shape};
 use crate::error::Kind;
 use crate::manifest::Pattern;
 use crate::oci::{Digest, Tag};
 
-/// Fate is wished of the tags of each repository.
+/// What is wished of the tags of each repository.
 #[derive(Clone, Debug, Default)]
 pub struct Tags {
     /// The most specific first, `latest` last.
@@ -31,7 +32,7 @@ pub struct Tags {
     dirty: Option<String>,
     /// Why this commit is no release, where the rules speak of releases.
     pub unreleased: Option<String>,
-    /// Fate a person should know.
+    /// What a person should know.
     pub notes: Vec<String>,
 }
 
@@ -52,12 +53,21 @@ enum Want {
     Always(Tag),
     /// It belongs to one release.
     Once(Tag),
-    /// It belongs to the highest of the releases for which the pattern gives it; without a pattern, of all.
-    Highest { tag: Tag, version: Version, pattern: Option<Pattern> },
+    /// It belongs to the highest of the releases that share it.
+    Highest { tag: Tag, version: Version, sharing: Sharing },
     /// It does not apply to this commit.
     Not(String),
     /// It must not be, and that ends the work.
     Never(Refusal),
+}
+
+/// Which releases share a tag.
+#[derive(Clone, Debug)]
+enum Sharing {
+    /// Those for which a pattern gives it.
+    Pattern(Pattern),
+    /// Those with the same leading numbers.
+    Reach(Reach),
 }
 
 /// Why a tag must not be set.
@@ -71,16 +81,16 @@ pub struct Refusal {
     pub kind: Kind,
 }
 
-/// Fate a registry has, as far as it was asked.
+/// What a registry has, as far as it was asked.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The tags of the repository.
     pub tags: Vec<Tag>,
-    /// Fate the wished tags say now.
+    /// What the wished tags say now.
     pub now: BTreeMap<Tag, Digest>,
 }
 
-/// Fate a person allowed on the command line.
+/// What a person allowed on the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Leave {
     /// `--allow-dirty`: tags may speak of a commit although the work tree is not it.
@@ -89,18 +99,18 @@ pub struct Leave {
     pub overwrite: bool,
 }
 
-/// Fate happens to one tag.
+/// What happens to one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The tag, or the rule where it gives none.
     pub name: String,
-    /// Fate.
+    /// Its fate.
     pub what: Fate,
     /// Half a sentence on why; empty where nothing is to be said.
     pub why: String,
 }
 
-/// Fate can happen to a tag.
+/// What can happen to a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is new.
@@ -109,8 +119,13 @@ pub enum Fate {
     Moved(Tag, Digest),
     /// It says what was made already.
     Same(Tag),
-    /// It stays as it is.
-    Kept(Tag),
+    /// It stays as it is: it belongs to a higher release.
+    Kept {
+        /// The tag.
+        tag: Tag,
+        /// The tag of the highest release that shares it, where the registry has that one.
+        over: Option<Tag>,
+    },
     /// It does not apply to this commit.
     Skipped,
     /// It must not be set, and that ends the work.
@@ -123,7 +138,7 @@ impl Fate {
         match self {
             Fate::Created(_) => "created",
             Fate::Moved(..) => "moved",
-            Fate::Same(_) | Fate::Kept(_) => "kept",
+            Fate::Same(_) | Fate::Kept { .. } => "kept",
             Fate::Skipped => "skipped",
             Fate::Refused(_) => "refused",
         }

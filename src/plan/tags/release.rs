@@ -61,7 +61,7 @@ pub fn reach(pattern: &Pattern) -> Reach {
 
 /// How a tag that belongs to one release is written: what stands before, between and behind its three numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape([String; 4]);
+pub struct Shape(pub(super) [String; 4]);
 
 impl Shape {
     /// The shape of a pattern that has each number once and in their order.

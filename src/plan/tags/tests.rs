@@ -238,6 +238,23 @@ fn without_git_rules_that_need_it_are_refused_and_fixed_tags_are_set() {
     assert!(told_of(None, Some(&dirty)).is_empty());
 }
 
+#[test]
+fn a_tag_that_is_shared_by_a_rule_of_its_own_is_carried_to_no_other_job() {
+    let odd = rules(&["{{ version }}", "{% if major | int > 1 %}new{% else %}old{% endif %}"]);
+    let tags = Tags::of(Some(&odd), Some(&git(&["v1.2.3"], &[])));
+    let error = tags.to_json().unwrap_err();
+    assert!(error.message().contains("the tag `old` cannot be set by another job"), "{error:?}");
+    assert!(Tags::of(Some(&usual()), Some(&git(&["v1.2.3"], &[]))).to_json().is_ok());
+    for broken in [
+        serde_json::json!(null),
+        serde_json::json!({"wishes": [{"rule": "highest", "tag": "1", "version": "x", "among": "all"}], "releases": [], "shapes": []}),
+        serde_json::json!({"wishes": [{"rule": "once", "tag": "a/b"}], "releases": [], "shapes": []}),
+        serde_json::json!({"wishes": [], "releases": [], "shapes": [], "more": 1}),
+    ] {
+        assert_eq!(Tags::read(&broken).unwrap_err().kind().exit_code(), 2, "{broken}");
+    }
+}
+
 /// One registry over time: what each tag says, and the release whose digest that is.
 #[derive(Default)]
 struct World {
@@ -253,7 +270,14 @@ impl World {
             tags: self.says.keys().cloned().collect(),
             now: self.says.iter().map(|(tag, version)| (tag.clone(), now(version))).collect(),
         };
-        for decision in Tags::of(Some(rules), Some(clone)).decide(&known, &now(version), Leave::default()) {
+        let tags = Tags::of(Some(rules), Some(clone));
+        let decisions = tags.decide(&known, &now(version), Leave::default());
+        // Another job decides the same.
+        let carried = Tags::read(&tags.to_json().unwrap()).unwrap();
+        let elsewhere = carried.decide(&known, &now(version), Leave::default());
+        let told: Vec<_> = decisions.iter().filter(|decision| decision.what != Fate::Skipped).cloned().collect();
+        assert_eq!(elsewhere, told);
+        for decision in decisions {
             let (Fate::Created(tag) | Fate::Moved(tag, _)) = decision.what else { continue };
             if let Some(before) = self.says.insert(tag.clone(), version.clone()) {
                 assert!(before < *version, "`{tag}` went from {before} back to {version}");

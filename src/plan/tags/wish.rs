@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::release::{self, Reach, Shape};
-use super::{Refusal, Tags, Want, Wish};
+use super::{Refusal, Sharing, Tags, Want, Wish};
 use crate::error::{Kind, printable};
 use crate::manifest::grammar::SHA_DIGITS;
 use crate::manifest::{Change, Git, Manifest, Pattern, TagRules};
@@ -145,7 +145,10 @@ fn of_release(name: &str, version: &Version, reach: Reach, pattern: Option<&Patt
             "fetch all tags with `git fetch --unshallow --tags`, or add \"{{ version }}\" to `semver`",
             Kind::Policy,
         ),
-        _ => Want::Highest { tag, version: version.clone(), pattern: pattern.cloned() },
+        _ => {
+            let sharing = pattern.map_or(Sharing::Reach(Reach::All), |pattern| Sharing::Pattern(pattern.clone()));
+            Want::Highest { tag, version: version.clone(), sharing }
+        }
     }
 }
 

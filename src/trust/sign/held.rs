@@ -3,19 +3,18 @@
 
 use serde_json::Value;
 
-use super::{Object, Signatory};
+use super::{Kept, Object, Signatory};
 use crate::ctx::Ctx;
 use crate::error::{Kind, Result};
-use crate::oci::Digest;
 use crate::trust::verify::{SIGNATURE, Want, every, verify};
 
 /// What is there already.
 #[derive(Default)]
 pub(super) struct Held {
-    /// The blob of a bundle.
-    pub bundle: Option<Digest>,
-    /// The blob of a legacy layer.
-    pub legacy: Option<Digest>,
+    /// A bundle.
+    pub bundle: Option<Kept>,
+    /// A legacy layer.
+    pub legacy: Option<Kept>,
 }
 
 /// The bundle and the legacy layer by which this signer has already said the same.
@@ -42,7 +41,7 @@ pub(super) async fn held(
             let said = kind == SIGNATURE || one.claim.predicate == *predicate;
             one.legacy == legacy && said && one.claim.annotations == *object.annotations
         });
-        same.map(|one| one.blob)
+        same.map(|one| Kept { blob: one.blob.clone(), manifest: one.manifest.clone() })
     };
     Ok(Held { bundle: same(false), legacy: same(true) })
 }

@@ -44,6 +44,15 @@ use crate::oci::{Descriptor, Digest, Repository};
 use held::held;
 use signature::Message;
 
+/// Where something that was signed is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// A bundle, or a layer of a legacy tag.
+    pub blob: Descriptor,
+    /// The manifest that names the blob.
+    pub manifest: Descriptor,
+}
+
 /// What was put beside an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
@@ -51,8 +60,8 @@ pub struct Signed {
     pub subject: Digest,
     /// What kind of claim it is.
     pub predicate_type: String,
-    /// The blob that holds it: a bundle, or a layer of a legacy tag.
-    pub blob: Digest,
+    /// Where it is.
+    pub kept: Kept,
     /// `bundle` or `legacy`.
     pub format: &'static str,
     /// `signed`, or `already there`.
@@ -66,11 +75,16 @@ impl Signed {
             "name": name.to_string(),
             "subject": self.subject,
             "predicateType": self.predicate_type,
-            "blob": self.blob,
+            "blob": object(&self.kept.blob),
+            "manifest": object(&self.kept.manifest),
             "format": self.format,
             "how": self.how,
         })
     }
+}
+
+fn object(descriptor: &Descriptor) -> Value {
+    json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size })
 }
 
 /// What is signed: an image in a repository, and what the signer says with it.
@@ -113,10 +127,10 @@ async fn put(
     kind: &str,
     predicate: &Value,
 ) -> Result<Vec<Signed>> {
-    let done = |blob, format, how| Signed {
+    let done = |kept, format, how| Signed {
         subject: object.image.digest,
         predicate_type: kind.to_string(),
-        blob,
+        kept,
         format,
         how,
     };
@@ -126,17 +140,16 @@ async fn put(
     let mut signed = Vec::new();
     match (made.bundle, held.bundle) {
         (Some(bytes), _) => {
-            attach::bundle(ctx, object, &bytes, kind).await?;
-            signed.push(done(Digest::of(&bytes), "bundle", "signed"));
+            signed.push(done(attach::bundle(ctx, object, &bytes, kind).await?, "bundle", "signed"));
         }
-        (None, Some(blob)) if format.bundle() => signed.push(done(blob, "bundle", "already there")),
+        (None, Some(kept)) if format.bundle() => signed.push(done(kept, "bundle", "already there")),
         (None, _) => {}
     }
     match (made.layer, held.legacy) {
         (Some(layer), _) => {
             signed.push(done(attach::legacy(ctx, object, layer).await?, "legacy", "signed"));
         }
-        (None, Some(blob)) if format.legacy() => signed.push(done(blob, "legacy", "already there")),
+        (None, Some(kept)) if format.legacy() => signed.push(done(kept, "legacy", "already there")),
         (None, _) => {}
     }
     Ok(signed)

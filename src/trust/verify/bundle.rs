@@ -80,7 +80,7 @@ pub(super) fn annotated(claim: &Claim, policy: &Policy) -> Result<()> {
     Ok(())
 }
 
-fn read(bytes: &[u8]) -> Result<Bundle> {
+pub(super) fn read(bytes: &[u8]) -> Result<Bundle> {
     let wrong = || Error::policy("the bundle cannot be read");
     let text = std::str::from_utf8(bytes).map_err(|cause| wrong().because(cause))?;
     let bundle = Bundle::from_json(text).map_err(|cause| wrong().because(cause))?;

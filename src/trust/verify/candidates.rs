@@ -9,8 +9,8 @@ use super::policy::Want;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::oci::document::MOST_BYTES as MOST_MANIFEST_BYTES;
-use crate::oci::{Descriptor, Digest, Document, Repository, Tag};
-use crate::registry::Which;
+use crate::oci::{Descriptor, Digest, Document, Repository, Tag, media};
+use crate::registry::{Fetched, Which};
 
 /// Most manifests that refer to one digest.
 const MOST_REFERRERS: usize = 1000;
@@ -30,6 +30,8 @@ const LEGACY_PREDICATE: &str = "predicateType";
 pub struct Candidate {
     /// The bundle's or layer's blob.
     pub blob: Descriptor,
+    /// The manifest that names it.
+    pub manifest: Descriptor,
     /// Whether it stands under a legacy tag.
     pub legacy: bool,
     /// Whether its own word is that it is something else: it is looked at last.
@@ -88,23 +90,30 @@ pub async fn bundle(
         return Ok(None);
     }
     let unlikely = manifest.annotations.get(PREDICATE).is_some_and(|kind| kind != want.predicate_type());
-    Ok(Some(Candidate { blob: layer.clone(), legacy: false, unlikely }))
+    let manifest = object(&found);
+    Ok(Some(Candidate { blob: layer.clone(), manifest, legacy: false, unlikely }))
 }
 
 /// The layers under a legacy tag.
 pub async fn legacy(ctx: &Ctx, repository: &Repository, digest: &Digest, want: &Want) -> Result<Vec<Candidate>> {
     let ending = if *want == Want::Signature { "sig" } else { "att" };
     let tag: Tag = format!("sha256-{}.{ending}", digest.hex()).parse()?;
-    let Some(found) = ctx.registries.manifest(repository, Which::Tag(&tag)).await? else { return Ok(Vec::new()) };
+    let Some(found) = ctx.registries.current(repository, &tag).await? else { return Ok(Vec::new()) };
     let what = format!("the manifest of the signatures under `{tag}`");
     let Document::Manifest(manifest) = Document::read(&found.bytes, found.media_type.as_deref(), &what)? else {
         return Err(Error::remote(format!("{what} is an index")));
     };
+    let holder = object(&found);
     let candidate = |blob: Descriptor| {
         let unlikely = blob.annotations.get(LEGACY_PREDICATE).is_some_and(|kind| kind != want.predicate_type());
-        Candidate { blob, legacy: true, unlikely }
+        Candidate { blob, manifest: holder.clone(), legacy: true, unlikely }
     };
     Ok(manifest.layers.into_iter().map(candidate).collect())
+}
+
+/// A manifest as receipts name it.
+fn object(found: &Fetched) -> Descriptor {
+    Descriptor::of(found.media_type.as_deref().unwrap_or(media::MANIFEST), &found.bytes)
 }
 
 /// The bytes of a candidate.

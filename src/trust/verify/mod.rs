@@ -6,16 +6,18 @@
 //! ```text
 //! policy      what is asked              candidates  what may be an answer
 //! bundle      one bundle, checked        legacy      one layer of a legacy tag, checked
-//! statement   what was signed
+//! statement   what was signed           hearsay     what is said, unproven
 //! ```
 
 mod bundle;
 mod candidates;
+mod hearsay;
 mod legacy;
 mod policy;
 mod statement;
 
 pub use bundle::{Proof, check as check_bundle, check_blob};
+pub use hearsay::hearsay;
 pub use legacy::{ENVELOPE, SIMPLE, check as check_layer};
 pub use policy::{Policy, PublicKey, SIGNATURE, Want, Who};
 pub use statement::{Claim, PAYLOAD_TYPE};
@@ -27,7 +29,7 @@ use serde_json::{Value, json};
 use crate::ctx::Ctx;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
-use crate::oci::{Digest, Repository};
+use crate::oci::{Descriptor, Digest, Repository};
 use crate::trust::root::Roots;
 use candidates::Candidate;
 
@@ -41,7 +43,9 @@ const MOST_TOTAL: u64 = 256 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
     /// The blob of the bundle or of the legacy layer.
-    pub blob: Digest,
+    pub blob: Descriptor,
+    /// The manifest that names it.
+    pub manifest: Descriptor,
     /// Whether it stands under a legacy tag.
     pub legacy: bool,
     /// What was said of the image.
@@ -70,7 +74,7 @@ impl Accepted {
         let Proof { key, identity, issuer, claims, log, times } = &self.proof;
         json!({
             "annotations": self.claim.annotations,
-            "blob": self.blob,
+            "blob": self.blob.digest,
             "claims": claims,
             "format": if self.legacy { "legacy" } else { "bundle" },
             "identity": identity,
@@ -210,8 +214,9 @@ impl Search<'_> {
         });
         match checked {
             Ok((claim, proof)) => {
-                let legacy = candidate.legacy;
-                self.accepted.push(Accepted { blob: candidate.blob.digest, legacy, claim, proof });
+                let Candidate { blob, manifest, legacy, .. } = candidate;
+                let blob = Descriptor::new(&blob.media_type, blob.digest, blob.size);
+                self.accepted.push(Accepted { blob, manifest: manifest.clone(), legacy: *legacy, claim, proof });
             }
             Err(error) if error.kind() == Kind::Policy => {
                 let why =

@@ -247,7 +247,11 @@ async fn connection(registry: Registry, mut line: impl http::Line) {
             line.reset();
             return;
         }
+        let gate = rule.gate.clone();
         let response = registry.work(request.clone(), rule);
+        if let Some(gate) = gate {
+            gate.notified().await;
+        }
         let head_only = request.method == "HEAD";
         match http::write(&mut line, &response, head_only).await {
             Ok(true) if response.get("connection").is_none() => {}

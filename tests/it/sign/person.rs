@@ -2,23 +2,11 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::{Keyless, SERVICES, WHO};
 use crate::sigstore::Rekor;
 use crate::support::project::{Run, Running};
-
-/// A terminal: what a person types into, and what a program reads from.
-fn terminal() -> (File, File) {
-    let typed: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&typed).unwrap();
-    unlockpt(&typed).unwrap();
-    let name = ptsname(&typed, Vec::new()).unwrap();
-    let read = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    (File::from(typed), read)
-}
+use crate::support::terminal;
 
 fn run(keyless: &Keyless, words: &[&str], read: File) -> Run {
     let reference = keyless.world.pinned();

@@ -8,10 +8,25 @@ pub mod elf;
 pub mod layout;
 pub mod project;
 
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
 pub use base::{Base, bytes, dir, executable, file, hard, link};
 pub use elf::Elf;
 pub use layout::{Entry, Image, canonical};
 pub use project::Project;
+
+/// A terminal: what a person types into, and what a program reads from.
+pub fn terminal() -> (File, File) {
+    let typed: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&typed).unwrap();
+    unlockpt(&typed).unwrap();
+    let name = ptsname(&typed, Vec::new()).unwrap();
+    let read = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (File::from(typed), read)
+}
 
 /// A small manifest on `scratch` with these lines below `[image]`.
 pub fn scratch(rest: &str) -> String {

@@ -1,16 +1,21 @@
 //! `stillframe release`: a transaction. Whatever fails, and whenever: no tag says what is not signed, and the same command again ends
 //! the work (checks SIG-01, SIG-13).
 
+mod person;
+mod races;
+mod resume;
+mod several;
+
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::git::git;
-use super::http::How;
-use super::registry::{Registry, on};
-use super::support::project::{Done, Run};
-use super::support::{Project, rooted};
+use crate::git::git;
+use crate::http::How;
+use crate::registry::{Registry, on};
+use crate::support::project::{Done, Run};
+use crate::support::{Project, rooted};
 
 /// A repository at the release 1.1.0, with a key, and a registry.
 struct World {
@@ -106,6 +111,25 @@ async fn a_release_is_signed_and_attested_before_any_tag_moves() {
             serde_json::from_slice(&std::fs::read(world.project.path("receipt.json")).unwrap()).unwrap();
         assert_eq!(receipt["signed"].as_array().unwrap().len(), 8, "four claims in two formats: {receipt}");
         assert_eq!(receipt["signers"].as_array().unwrap().len(), 1);
+        let shelf = world.registry.shelf("app");
+        for one in receipt["signed"].as_array().unwrap() {
+            let (manifest, blob) = (&one["manifest"], &one["blob"]);
+            let (kind, bytes) = &shelf.manifests[manifest["digest"].as_str().unwrap()];
+            assert_eq!(
+                (manifest["mediaType"].as_str().unwrap(), manifest["size"].as_u64()),
+                (kind.as_str(), Some(bytes.len() as u64))
+            );
+            let named: Value = serde_json::from_slice(bytes).unwrap();
+            let layer =
+                named["layers"].as_array().unwrap().iter().find(|layer| layer["digest"] == blob["digest"]).unwrap();
+            assert_eq!((&layer["size"], &layer["mediaType"]), (&blob["size"], &blob["mediaType"]));
+            assert_eq!(shelf.blobs[blob["digest"].as_str().unwrap()].len() as u64, blob["size"].as_u64().unwrap());
+        }
+        let moved = &receipt["pushed"][0]["tags"][2];
+        assert_eq!(
+            (&moved["tag"], &moved["from"], &moved["to"]),
+            (&"latest".into(), &json!(world.tag(OLD).unwrap()), &json!(digest))
+        );
         assert_eq!(receipt["pushed"][0]["tags"][0]["how"], "set");
         assert!(!receipt["inputs"].as_array().unwrap().is_empty());
 
