@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::cli::render;
 use crate::error::{Error, Text};
+use crate::layer;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -18,8 +19,10 @@ use crate::source;
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 12] = [
+pub const DOORS: [(&str, Door); 15] = [
     ("address", registry::fuzzing::address),
+    ("archive", source::fuzzing::archive),
+    ("certificates", layer::roots::certificates),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
     ("content_range", registry::fuzzing::content_range),
@@ -31,6 +34,7 @@ pub const DOORS: [(&str, Door); 12] = [
     ("manifest", manifest),
     ("reference", reference),
     ("tar", source::fuzzing::tar),
+    ("zip", source::fuzzing::zip),
 ];
 
 /// Goes through the door of this name.

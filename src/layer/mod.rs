@@ -17,7 +17,7 @@ pub mod pack;
 mod pipe;
 pub mod place;
 mod read;
-mod roots;
+pub(crate) mod roots;
 mod select;
 mod tar;
 #[cfg(test)]
