@@ -17,6 +17,7 @@ mod faults;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/http.rs"]
 mod http;
+mod imports;
 mod keyless;
 mod kill;
 mod layout;
