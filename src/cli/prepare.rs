@@ -8,7 +8,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Found, Placed};
+use crate::layer::{self, Found, Input, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest, Unpinned};
 use crate::oci::Platform;
@@ -54,6 +54,8 @@ pub struct Made {
     pub platforms: Vec<Platform>,
     /// The own layers of each image, lowest first: the name, and the mode that each entry got, in the order of its tree.
     pub modes: Vec<Vec<(String, Vec<u16>)>>,
+    /// The archives and images that files of each image were taken from, in the order of the plan.
+    pub imports: Vec<Vec<Input>>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -253,7 +255,8 @@ async fn files(session: &Session<'_>, image: &ImagePlan, base: &source::Base) ->
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, placed, report, .. } = prepared;
+    let Prepared { plan, found, bases, placed, report, .. } = prepared;
+    let imports = plan.images.iter().zip(&*found).map(|(image, found)| layer::imports(&image.items, found)).collect();
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
@@ -263,5 +266,5 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, platforms, modes, report })
+    Ok(Made { artifact, blobs, bases, target, platforms, modes, imports, report })
 }

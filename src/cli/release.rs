@@ -49,7 +49,7 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     let mut papers = Vec::new();
     if signer.is_some() {
         let (bills, name) = (&attest.sbom, made.target.names.first());
-        papers = trust::bills(&session.ctx, &made.artifact, &made.bases, bills, name).await?;
+        papers = trust::bills(&session.ctx, &made.artifact, &made.bases, &made.imports, bills, name).await?;
         papers.extend(attest.provenance.then(|| trust::origins(&made.artifact, &origin)).into_iter().flatten());
     }
     made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));

@@ -28,7 +28,7 @@ pub use bring::bring;
 pub use elf::check_links;
 pub use found::Found;
 pub use gather::gather;
-pub use inputs::{Input, Origin, inputs};
+pub use inputs::{Input, Origin, imports, inputs};
 pub use join::with_base;
 pub use make::{Made, make_all};
 pub use pack::{PackError, Packed, pack};
