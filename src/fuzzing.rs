@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::cli::render;
 use crate::error::{Error, Text};
 use crate::facts::{Facts, Look, MOST_SECRETS, programs};
+use crate::layer;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
 use crate::plan::Plan;
@@ -21,8 +22,10 @@ use crate::versions;
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 17] = [
+pub const DOORS: [(&str, Door); 20] = [
     ("address", registry::fuzzing::address),
+    ("archive", source::fuzzing::archive),
+    ("certificates", layer::roots::certificates),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
     ("content", content),
@@ -39,6 +42,7 @@ pub const DOORS: [(&str, Door); 17] = [
     ("tar", source::fuzzing::tar),
     ("versions", versions::fuzzing::versions),
     ("vulnerability", scan::fuzzing::record),
+    ("zip", source::fuzzing::zip),
 ];
 
 /// Goes through the door of this name.

@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Asked, Contents, Found, Natures, Placed};
+use crate::layer::{self, Asked, Contents, Found, Input, Natures, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Manifest, Unpinned};
 use crate::oci::Platform;
@@ -69,6 +69,8 @@ pub struct Made {
     pub contents: Vec<Contents>,
     /// What the manifest's rules ask beyond that.
     pub asked: Vec<Asked>,
+    /// The archives and images that files of each image were taken from, in the order of the plan.
+    pub imports: Vec<Vec<Input>>,
     /// What was found on the way.
     pub report: Report,
 }
@@ -287,7 +289,8 @@ async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &sou
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, bases, indexes, placed, natures, report, .. } = prepared;
+    let Prepared { plan, found, bases, indexes, placed, natures, report, .. } = prepared;
+    let imports = plan.images.iter().zip(&*found).map(|(image, found)| layer::imports(&image.items, found)).collect();
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
     let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
@@ -300,5 +303,5 @@ pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
     let artifact = image::assemble(&plan, parts.collect())?;
     let blobs = Blobs::new(&artifact, &bases);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
-    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, natures, modes, contents, asked, report })
+    Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, natures, modes, imports, contents, asked, report })
 }

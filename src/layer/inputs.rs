@@ -7,7 +7,7 @@ use super::bring::digest;
 use super::found::{Found, Kind};
 use crate::ctx::Ctx;
 use crate::error::Result;
-use crate::manifest::{Base, Manifest, Source, What, Whence};
+use crate::manifest::{Base, Item, Manifest, Source, What, Whence};
 use crate::oci::Digest;
 
 /// A source of an image.
@@ -28,10 +28,34 @@ pub enum Origin {
     File,
     /// A directory of the context.
     Directory,
-    /// A file from the web.
+    /// An archive of the context, whose contents were taken.
+    Archive,
+    /// An archive from the web, whose contents were taken.
     Web,
     /// Another image.
     Image(Base),
+}
+
+/// The archives and images that the files of one image were taken from, each once, by name; `found` are the sources of its items.
+pub fn imports(items: &[Item], found: &[Found]) -> Vec<Input> {
+    let all = items.iter().zip(found).filter_map(|(item, found)| {
+        let Found::Brought(brought) = found else { return None };
+        imported(&item.what, brought.from)
+    });
+    all.collect::<BTreeSet<Input>>().into_iter().collect()
+}
+
+fn imported(what: &What, digest: Digest) -> Option<Input> {
+    let (name, origin) = match what {
+        What::Archive(archive) => {
+            let web = matches!(archive.location, Whence::Web { .. });
+            (archive.location.written().to_string(), if web { Origin::Web } else { Origin::Archive })
+        }
+        What::Taken(taken) => (name(&taken.from), Origin::Image(taken.from.clone())),
+        What::Libraries(wanted) => (name(&wanted.from), Origin::Image(wanted.from.clone())),
+        _ => return None,
+    };
+    Some(Input { name, digest, origin })
 }
 
 /// The sources of all items of all platforms, each once, by name; `found` are their files.
@@ -50,16 +74,6 @@ fn add(ctx: &Ctx, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> R
         inputs.insert(Input { name: name.to_string(), digest, origin });
     };
     match (what, found) {
-        (What::Archive(archive), Found::Brought(brought)) => {
-            let origin = if matches!(archive.location, Whence::Web { .. }) { Origin::Web } else { Origin::File };
-            add(archive.location.written(), brought.from, origin);
-        }
-        (What::Taken(taken), Found::Brought(brought)) => {
-            add(&name(&taken.from), brought.from, Origin::Image(taken.from.clone()));
-        }
-        (What::Libraries(wanted), Found::Brought(brought)) => {
-            add(&name(&wanted.from), brought.from, Origin::Image(wanted.from.clone()));
-        }
         (_, Found::Certificates(_, files)) => files.iter().for_each(|(name, digest)| add(name, *digest, Origin::File)),
         (_, Found::Text(_, digest)) => {
             source(what).into_iter().for_each(|source| add(&source.written, *digest, Origin::File))
@@ -78,7 +92,8 @@ fn add(ctx: &Ctx, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> R
             let digest = directory(&list);
             source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::Directory));
         }
-        (_, Found::Nothing | Found::Bundle(_) | Found::Brought(_)) => {}
+        (_, Found::Brought(brought)) => inputs.extend(imported(what, brought.from)),
+        (_, Found::Nothing | Found::Bundle(_)) => {}
     }
     Ok(())
 }

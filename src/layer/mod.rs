@@ -21,7 +21,7 @@ pub mod pack;
 mod pipe;
 pub mod place;
 mod read;
-mod roots;
+pub(crate) mod roots;
 mod select;
 mod tar;
 #[cfg(test)]
@@ -32,7 +32,7 @@ pub use asked::{Asked, ask};
 pub use bring::bring;
 pub use found::Found;
 pub use gather::gather;
-pub use inputs::{Input, Origin, inputs};
+pub use inputs::{Input, Origin, imports, inputs};
 pub use join::with_base;
 pub use look::{Contents, look};
 pub use make::{Made, make_all};

@@ -103,6 +103,20 @@ pub fn relative(from: &str, to: &str) -> String {
     up.chain(to.iter().skip(shared).copied()).collect::<Vec<_>>().join("/")
 }
 
+/// For fuzzing (`crate::fuzzing`): what is read strictly is read the same when it is written again, and loosely too.
+pub(crate) fn certificates(bytes: &[u8]) {
+    let known = loose(bytes);
+    let again = bundle(bytes, &known);
+    assert!(again.len() <= bytes.len() + 1, "what is there already is not added");
+    let Ok(found) = std::str::from_utf8(bytes).map_err(|_| ()).and_then(|text| read(text).map_err(|_| ())) else {
+        return;
+    };
+    let written = bundle(b"", &found);
+    let Ok(once) = read(&String::from_utf8_lossy(&written)) else { panic!("it cannot be read again") };
+    assert!(once.iter().all(|certificate| found.contains(certificate)) && bundle(&written, &found) == written);
+    assert!(found.iter().all(|certificate| once.contains(certificate)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Write};
 
 use crate::event::{Cancel, nowhere};
+use crate::source::archive;
 use crate::source::image::docker;
 use crate::source::index::{FileIndex, Kind, TEXTS};
 use crate::source::list::{Item, Listing, What, list};
 use crate::source::local::{Found, headers};
+use crate::source::member::{Body, Member};
 use crate::source::memo;
 use crate::source::merge::merge;
 use crate::source::tar::{MOST_PATH_BYTES, Type, entries};
@@ -35,6 +37,66 @@ pub(crate) fn tar(bytes: &[u8]) {
     let index = merge(std::slice::from_ref(&listing));
     index.iter().for_each(indexed);
     assert!(memo::read(&memo::write(&listing)).is_some_and(|again| again == listing));
+}
+
+/// An archive that is taken is a tree of plain paths whose bytes are there; other readers find the same in it.
+pub(crate) fn archive(bytes: &[u8]) {
+    let Some(members) = members(bytes) else { return };
+    let hides = |member: &Member| member.path.split('/').any(|part| part.starts_with(".wh."));
+    if bytes.starts_with(b"PK") || members.iter().any(hides) {
+        return;
+    }
+    let Ok((listing, _)) = list(Cursor::new(bytes.to_vec()), Stop::default(), &tempfile::tempfile) else { return };
+    let items: Vec<_> = listing.items.iter().filter(|(path, _)| !path.is_empty()).collect();
+    assert_eq!(items.len(), members.len(), "a layer's reader finds something else");
+    for ((path, item), member) in items.into_iter().zip(&members) {
+        assert_eq!(**path, *member.path.as_bytes());
+        match (&item.what, &member.body) {
+            (What::Known(Kind::File { size }), Body::File(stretch)) => assert_eq!(*size, stretch.size),
+            (What::Known(Kind::Link(target)), Body::Link(own)) => assert_eq!(**target, *own.as_bytes()),
+            (What::Known(Kind::Directory) | What::Implied, Body::Directory) => {}
+            (What::Known(Kind::Other), Body::Device) => {}
+            other => panic!("{}: {other:?}", member.path.escape_debug()),
+        }
+    }
+}
+
+/// The same for a zip.
+pub(crate) fn zip(bytes: &[u8]) {
+    if bytes.starts_with(b"PK") {
+        members(bytes);
+    }
+}
+
+/// What is in an archive that is taken.
+fn members(bytes: &[u8]) -> Option<Vec<Member>> {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let store = Store::new(home.path(), false, nowhere());
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("a temporary file");
+    let members = archive::scan(&store, &Cancel::default(), "x", file).ok()?;
+    let mut last: Option<&str> = None;
+    let mut directories = std::collections::BTreeSet::new();
+    for member in &members {
+        assert!(is_plain(member.path.as_bytes()) && !member.path.is_empty() && last < Some(member.path.as_str()));
+        last = Some(&member.path);
+        let above = member.path.rsplit_once('/').map(|(above, _)| above);
+        assert!(
+            above.is_none_or(|above| directories.contains(above)),
+            "{} stands in nothing",
+            member.path.escape_debug()
+        );
+        match &member.body {
+            Body::Directory => drop(directories.insert(member.path.as_str())),
+            Body::File(stretch) => {
+                let (_, size) = store.open(&stretch.blob).ok().flatten().expect("the bytes are kept");
+                assert!(stretch.start + stretch.size <= size, "{}", member.path.escape_debug());
+            }
+            Body::Link(target) => assert!(!target.is_empty() && target.len() < MOST_PATH_BYTES),
+            Body::Device => {}
+        }
+    }
+    Some(members)
 }
 
 fn listed(listing: &Listing) {

@@ -76,7 +76,10 @@ pub fn global(extended: &Extended) -> io::Result<()> {
 pub fn entry(header: &Header, path: &[u8], size: u64) -> io::Result<()> {
     let kind = header.entry_type();
     let (slash, old) = (path.ends_with(b"/"), header.as_old().linkflag == [0]);
+    // Readers look for the slash of an old directory in the one name or in the other.
+    let other = old && header.path_bytes().ends_with(b"/") != slash;
     let why = match kind {
+        EntryType::Regular if other => "has two names, of which one is that of a directory",
         EntryType::Regular if slash && !old => "is a file whose name ends with `/`",
         EntryType::Regular if slash && size > 0 => "is a directory with content",
         EntryType::Regular => return Ok(()),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::image::Artifact;
+use crate::layer::Input;
 use crate::manifest::Bill;
 use crate::oci::{Descriptor, Repository};
 use crate::source::Base;
@@ -25,17 +26,18 @@ pub struct Paper {
     pub predicate: Value,
 }
 
-/// The bills of materials of each image: an index has none of its own, its images have.
+/// The bills of materials of each image, whose files come from `imports` too: an index has none of its own, its images have.
 pub async fn bills(
     ctx: &Ctx,
     artifact: &Artifact,
     bases: &[Arc<Base>],
+    imports: &[Vec<Input>],
     bills: &[Bill],
     name: Option<&Repository>,
 ) -> Result<Vec<Paper>> {
     let mut papers = Vec::new();
-    for (image, base) in artifact.images.iter().zip(bases).filter(|_| !bills.is_empty()) {
-        let inventory = sbom::look(ctx, image, base, name).await?;
+    for ((image, base), imports) in artifact.images.iter().zip(bases).zip(imports).filter(|_| !bills.is_empty()) {
+        let inventory = sbom::look(ctx, image, base, imports, name).await?;
         papers.extend(bills.iter().map(|bill| Paper {
             subject: image.manifest.descriptor.clone(),
             predicate_type: sbom::predicate_type(*bill).to_string(),

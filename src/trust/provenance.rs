@@ -140,7 +140,7 @@ fn dependencies(facts: &Facts<'_>) -> Vec<Value> {
     all.extend(facts.inputs.iter().map(|input| {
         let algorithm = if input.origin == Origin::Directory { "dirHash" } else { "sha256" };
         let uri = match &input.origin {
-            Origin::File | Origin::Directory => None,
+            Origin::File | Origin::Directory | Origin::Archive => None,
             Origin::Web => Some(input.name.clone()),
             Origin::Image(image) => registry(image, &input.digest).map(|(_, uri)| uri),
         };

@@ -18,6 +18,7 @@ mod faults;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/http.rs"]
 mod http;
+mod imports;
 mod inside;
 mod judges;
 mod keyless;

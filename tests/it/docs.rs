@@ -52,6 +52,7 @@ fn files(manifest: &str) -> Project {
         .file("target/x86_64-unknown-linux-musl/release/server", program(false))
         .file("target/aarch64-unknown-linux-musl/release/server", Elf::program().on(elf::AARCH64).bytes())
         .file("config/app.toml", "port = 8080\n")
+        .file("config/ca.pem", include_str!("golden/ca.pem"))
         .file("examples/static-binary/hello", program(false))
         .file("examples/static-binary/image.toml", include_str!("../../examples/static-binary/image.toml"))
 }

@@ -5,13 +5,29 @@ use std::path::Path;
 
 use super::{DIR_MODE, LINK_MODE, Place};
 use crate::error::{Finding, printable};
-use crate::layer::found::{self, Found};
+use crate::layer::found::{self, Brought, Found, Piece};
 use crate::layer::tree::{Body, Content, Disk, Entry, Mode};
 use crate::manifest::{Item, What};
 use crate::source::Kind;
 
 /// The mode of a program.
 const PROGRAM_MODE: u16 = 0o755;
+
+/// A path below an item's destination.
+fn below(item: &Item, path: &str) -> String {
+    if item.dest.is_empty() { path.to_string() } else { format!("{}/{path}", item.dest) }
+}
+
+/// The name of a single file, which it keeps in a directory.
+fn name(item: &Item) -> Option<&OsStr> {
+    match &item.what {
+        What::Binary { source, .. } => source.path.file_name(),
+        What::Copy(copy) => copy.source.path.file_name(),
+        What::Template(template) => template.source.path.file_name(),
+        What::Taken(taken) => Path::new(&taken.path).file_name(),
+        _ => None,
+    }
+}
 
 impl Place<'_> {
     /// Puts everything that an item makes at its place.
@@ -33,19 +49,18 @@ impl Place<'_> {
         let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
         let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
         match (&item.what, found) {
-            (What::Binary { source, capabilities, .. }, Found::File { path, seen }) => {
-                let Some(dest) = self.dest(item, source.path.file_name()) else { return };
+            (What::Binary { capabilities, .. }, Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item) else { return };
                 let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
                 self.put(at, &dest, Entry { capabilities: *capabilities, ..entry(body, fixed(PROGRAM_MODE)) });
             }
-            (What::Copy(copy), Found::File { path, seen }) => {
-                let Some(dest) = self.dest(item, copy.source.path.file_name()) else { return };
+            (What::Copy(_), Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item) else { return };
                 let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
                 self.put(at, &dest, entry(body, content));
             }
             (What::Copy(copy), Found::Tree { root, entries }) => {
                 for (path, kind) in entries.iter() {
-                    let dest = if item.dest.is_empty() { path.to_string() } else { format!("{}/{path}", item.dest) };
                     let (body, mode) = match kind {
                         found::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
                         found::Kind::Link(target) => (Body::Link(target.clone()), Mode::Fixed(LINK_MODE)),
@@ -54,49 +69,36 @@ impl Place<'_> {
                             (Body::File(Content::Disk(disk)), content)
                         }
                     };
-                    self.put(at, &dest, entry(body, mode));
+                    self.put(at, &below(item, path), entry(body, mode));
                 }
             }
-            (_, Found::Brought(brought)) => {
-                let name = match &item.what {
-                    What::Taken(taken) => Path::new(&taken.path).file_name(),
-                    _ => None,
-                };
-                for piece in brought.pieces.iter() {
-                    let dest = match (item.dest.as_str(), piece.path.as_str()) {
-                        (_, "") => self.dest(item, name),
-                        ("", path) => Some(path.to_string()),
-                        (dest, path) => Some(format!("{dest}/{path}")),
-                    };
+            (_, Found::Brought(Brought { pieces, .. })) => {
+                for Piece { path, body, mode } in pieces.iter() {
+                    let dest = if path.is_empty() { self.dest(item) } else { Some(below(item, path)) };
                     let Some(dest) = dest else { return };
-                    self.put(at, &dest, entry(piece.body.clone(), piece.mode));
+                    self.put(at, &dest, entry(body.clone(), *mode));
                 }
             }
             (What::Inline(bytes), _) | (What::Template(_), Found::Text(bytes, _)) => {
-                let name = match &item.what {
-                    What::Template(template) => template.source.path.file_name(),
-                    _ => None,
-                };
-                let Some(dest) = self.dest(item, name) else { return };
+                let Some(dest) = self.dest(item) else { return };
                 self.put(at, &dest, entry(Body::File(Content::Inline(bytes.clone())), content));
             }
             (What::Dir, _) => self.put(at, &item.dest, entry(Body::Directory, fixed(DIR_MODE))),
             (What::Symlink { target }, _) => {
-                if let Some(dest) = self.dest(item, None) {
-                    self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
-                }
+                let Some(dest) = self.dest(item) else { return };
+                self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
             }
             _ => {}
         }
     }
 
     /// The destination of a single thing: into a directory it keeps its name.
-    fn dest(&mut self, item: &Item, name: Option<&OsStr>) -> Option<String> {
+    fn dest(&mut self, item: &Item) -> Option<String> {
         let leads_to_directory = || {
             let real = self.index.resolve(&item.dest)?;
             matches!(self.index.get(&real)?.kind, Kind::Directory).then_some(real)
         };
-        match (item.into, name.and_then(OsStr::to_str)) {
+        match (item.into, name(item).and_then(OsStr::to_str)) {
             (true, Some(name)) => {
                 Some(if item.dest.is_empty() { name.into() } else { format!("{}/{name}", item.dest) })
             }

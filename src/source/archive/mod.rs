@@ -24,6 +24,7 @@ use crate::event::Cancel;
 use crate::oci::Digest;
 use crate::source::member::Member;
 use crate::source::parcel::Parcel;
+use crate::store::Store;
 
 /// Reads an archive, or recalls it. Its members are sorted by path, and each parent of a path is a directory among them. `digest` is that
 /// of the whole file, which was verified before; `proof` is asked at the end, before anything is remembered, whether the file is still
@@ -32,21 +33,29 @@ pub fn read(
     ctx: &Ctx,
     name: &str,
     digest: &Digest,
-    mut file: File,
+    file: File,
     proof: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<Member>> {
     if let Some(members) = memo::recall(ctx, digest)? {
         return Ok(members);
     }
+    let members = scan(&ctx.store, &ctx.cancel, name, file)?;
+    proof()?;
+    memo::remember(ctx, digest, &members);
+    Ok(members)
+}
+
+/// Reads an archive, without looking whether it is known.
+pub(super) fn scan(store: &Store, cancel: &Cancel, name: &str, mut file: File) -> Result<Vec<Member>> {
     let mut open = || {
         let size = file.metadata()?.len();
         file.rewind()?;
         Ok((Packing::of(&mut file)?, size))
     };
     let (packing, size) = open().map_err(|cause| refused(name, cause))?;
-    keep(ctx, name, digest, proof, |roll, parcel| match packing {
-        Packing::Zip => zip::read(file, size, &ctx.cancel, roll, parcel),
-        _ => tape(ctx, BufReader::with_capacity(BUFFER, file), size, roll, parcel),
+    keep(store, name, |roll, parcel| match packing {
+        Packing::Zip => zip::read(file, size, cancel, roll, parcel),
+        _ => tape(cancel, BufReader::with_capacity(BUFFER, file), size, roll, parcel),
     })
 }
 
@@ -61,33 +70,26 @@ pub fn tar<R: Read + 'static>(
     if let Some(members) = memo::recall(ctx, key)? {
         return Ok(members);
     }
-    keep(ctx, name, key, || Ok(()), |roll, parcel| tape(ctx, input, size, roll, parcel))
+    let members = keep(&ctx.store, name, |roll, parcel| tape(&ctx.cancel, input, size, roll, parcel))?;
+    memo::remember(ctx, key, &members);
+    Ok(members)
 }
 
 fn tape<R: Read + 'static>(
-    ctx: &Ctx,
+    cancel: &Cancel,
     input: BufReader<R>,
     size: u64,
     roll: &mut Roll,
     parcel: &mut Parcel,
 ) -> io::Result<()> {
-    tape::read(stream::unpack(input, size, ctx.cancel.clone())?, roll, parcel)
+    tape::read(stream::unpack(input, size, cancel.clone())?, roll, parcel)
 }
 
-/// Reads an archive into a blob of the store, and remembers what is in it.
-fn keep(
-    ctx: &Ctx,
-    name: &str,
-    key: &Digest,
-    proof: impl FnOnce() -> Result<()>,
-    read: impl FnOnce(&mut Roll, &mut Parcel) -> io::Result<()>,
-) -> Result<Vec<Member>> {
-    let (mut roll, mut parcel) = (Roll::default(), Parcel::new(&ctx.store)?);
+/// Reads an archive into a blob of the store.
+fn keep(store: &Store, name: &str, read: impl FnOnce(&mut Roll, &mut Parcel) -> io::Result<()>) -> Result<Vec<Member>> {
+    let (mut roll, mut parcel) = (Roll::default(), Parcel::new(store)?);
     read(&mut roll, &mut parcel).map_err(|cause| refused(name, cause))?;
-    proof()?;
-    let members = roll.members(parcel.finish()?);
-    memo::remember(ctx, key, &members);
-    Ok(members)
+    Ok(roll.members(parcel.finish()?))
 }
 
 /// The error for an archive that cannot be read: our own as it was, the disk's, or the archive's.

@@ -33,9 +33,9 @@ pub fn document(inventory: &Inventory) -> Value {
 
 fn component(at: usize, part: &Part) -> Value {
     let kind = match part.what {
-        What::Image | What::Base => "container",
+        What::Image | What::Base | What::Source => "container",
         What::System => "operating-system",
-        What::File => "file",
+        What::File | What::Archive => "file",
         What::Package | What::Layer | What::Module(_) => "library",
     };
     let mut component = Map::new();
@@ -48,6 +48,9 @@ fn component(at: usize, part: &Part) -> Value {
     }
     if let Some(purl) = &part.purl {
         put("purl", json!(purl));
+    }
+    if let Some(url) = &part.download {
+        put("externalReferences", json!([{ "type": "distribution", "url": url }]));
     }
     if let Some(licence) = &part.licence {
         put("licenses", json!([{ "license": { "name": licence } }]));

@@ -19,6 +19,10 @@ pub enum What {
     Layer,
     /// A file of such a layer.
     File,
+    /// An archive that files were taken from.
+    Archive,
+    /// An image that files were taken from.
+    Source,
     /// A package of a distribution.
     Package,
     /// A crate or Go module inside of a program.
@@ -36,6 +40,8 @@ pub struct Part {
     pub version: Option<String>,
     /// Its package URL, where it has one.
     pub purl: Option<String>,
+    /// Where it was fetched from, if it was.
+    pub download: Option<String>,
     /// What its database says of its licence, in its own words.
     pub licence: Option<String>,
     /// The source package that it was built from.
@@ -53,6 +59,8 @@ pub enum How {
     Contains,
     /// It was made on top of it.
     StandsOn,
+    /// Files were taken from it.
+    TakenFrom,
     /// It was compiled from it.
     CompiledFrom,
     /// It has it linked in.
@@ -85,6 +93,7 @@ impl Part {
             name: name.into(),
             version: None,
             purl: None,
+            download: None,
             licence: None,
             source: None,
             digests: (None, None),

@@ -17,6 +17,7 @@ use super::purl;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, printable};
 use crate::image::{Image, Layer};
+use crate::layer::{Input, Origin};
 use crate::oci::{self, Descriptor, Digest, Repository, json};
 use crate::plan;
 use crate::source::{self, Base, Entry, FileIndex, Kind, Type};
@@ -37,14 +38,23 @@ const APK: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 /// What an image without a name is called.
 const NAMELESS: &str = "image";
 
-/// What is in an image that was made here, on this base. `name` is where it goes.
-pub async fn look(ctx: &Ctx, image: &Image, base: &Base, name: Option<&Repository>) -> Result<Inventory> {
+/// What is in an image that was made here, on this base and with files of these archives and images. `name` is where it goes.
+pub async fn look(
+    ctx: &Ctx,
+    image: &Image,
+    base: &Base,
+    imports: &[Input],
+    name: Option<&Repository>,
+) -> Result<Inventory> {
     let whole = whole(image, base)?;
     let created = whole.image.created.clone().unwrap_or_default();
     let mut inventory = Inventory::new(itself(image, name), image.manifest.descriptor.digest, created);
     let below = base.descriptor.as_ref().map(|_| inventory.add(0, How::StandsOn, ancestor(base)));
     let index = source::files(ctx, &whole).await?;
     packages(ctx, &mut inventory, &whole, &index, (base.manifest.layers.len(), below)).await?;
+    for input in imports {
+        inventory.add(0, How::TakenFrom, import(input, &base.platform.arch));
+    }
     for layer in image.layers.iter().filter(|layer| layer.name.is_some()) {
         let place = inventory.add(0, How::Contains, own(layer));
         for (file, modules) in files(ctx, &whole, &layer.descriptor).await? {
@@ -90,6 +100,26 @@ fn ancestor(base: &Base) -> Part {
     };
     let version = base.named.map(|digest| digest.to_string());
     Part { version, purl, digests: (base.named, None), ..Part::new(What::Base, name) }
+}
+
+/// An archive or image that files were taken from.
+fn import(input: &Input, arch: &str) -> Part {
+    let digest = input.digest.to_string();
+    let purl = match &input.origin {
+        Origin::Image(plan::Base::Registry(pinned)) => {
+            let tag = pinned.tag.as_ref().map(|tag| tag.as_str());
+            Some(purl::image(&pinned.repository, &input.digest, tag, Some(arch)))
+        }
+        Origin::Web => {
+            let file = input.name.split(['?', '#']).next().and_then(|url| url.rsplit('/').next());
+            let qualifiers = [("checksum", Some(digest.as_str())), ("download_url", Some(input.name.as_str()))];
+            file.filter(|file| !file.is_empty()).map(|file| purl::purl("generic", &[file], None, &qualifiers))
+        }
+        _ => None,
+    };
+    let download = (input.origin == Origin::Web).then(|| input.name.clone());
+    let what = if matches!(input.origin, Origin::Image(_)) { What::Source } else { What::Archive };
+    Part { purl, download, digests: (Some(input.digest), None), ..Part::new(what, input.name.clone()) }
 }
 
 fn own(layer: &Layer) -> Part {

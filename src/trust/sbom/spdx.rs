@@ -50,6 +50,8 @@ fn id(inventory: &Inventory, at: usize) -> String {
         Some(What::System) => "System",
         Some(What::Layer) => "Layer",
         Some(What::File) => "File",
+        Some(What::Archive) => "Archive",
+        Some(What::Source) => "Source",
         _ => "Package",
     };
     format!("SPDXRef-{kind}-{at}")
@@ -73,6 +75,9 @@ fn package(inventory: &Inventory, at: usize, part: &Part) -> Value {
     if let Some(digest) = &part.digests.0 {
         put("checksums", json!([{ "algorithm": "SHA256", "checksumValue": digest.hex() }]));
     }
+    if let Some(url) = &part.download {
+        put("downloadLocation", json!(url));
+    }
     if let Some(purl) = &part.purl {
         let reference = json!({
             "referenceCategory": "PACKAGE-MANAGER",
@@ -88,9 +93,9 @@ fn package(inventory: &Inventory, at: usize, part: &Part) -> Value {
         put("licenseComments", json!(format!("the package database says: {licence}")));
     }
     let purpose = match part.what {
-        What::Image | What::Base => Some("CONTAINER"),
+        What::Image | What::Base | What::Source => Some("CONTAINER"),
         What::System => Some("OPERATING_SYSTEM"),
-        What::Layer => Some("ARCHIVE"),
+        What::Layer | What::Archive => Some("ARCHIVE"),
         What::Module(Language::Rust | Language::Go) => Some("LIBRARY"),
         What::Package | What::File => None,
     };
@@ -139,7 +144,7 @@ fn relationship(inventory: &Inventory, from: usize, how: How, to: usize) -> Valu
     let (from, kind, to) = match how {
         How::Contains => (from, "CONTAINS", to),
         How::StandsOn => (from, "DESCENDANT_OF", to),
-        How::CompiledFrom => (from, "GENERATED_FROM", to),
+        How::TakenFrom | How::CompiledFrom => (from, "GENERATED_FROM", to),
         How::Links => (from, "STATIC_LINK", to),
         How::BuiltWith => (to, "BUILD_DEPENDENCY_OF", from),
         How::Needs => (from, "DEPENDS_ON", to),

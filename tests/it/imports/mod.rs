@@ -2,6 +2,7 @@
 
 mod archives;
 mod images;
+mod papers;
 mod skeleton;
 mod trust;
 mod web;

@@ -268,6 +268,14 @@ fn arc_13_only_files_directories_and_links() {
     };
     assert_eq!(read(&old(0).bytes()).unwrap().shown(), ["old/"]);
     refused(&old(1).bytes(), &["a directory with content"]);
+    let renamed = |name: &str, path: &[u8]| {
+        Tar::new()
+            .pax(&[("path", path)])
+            .raw(name, EntryType::Regular, b"", |header| header.as_old_mut().linkflag = [0])
+    };
+    refused(&renamed("d/", b"f").bytes(), &["`f` has two names, of which one is that of a directory"]);
+    refused(&renamed("f", b"d/").bytes(), &["has two names"]);
+    assert_eq!(read(&renamed("d/", b"e/").bytes()).unwrap().shown(), ["e/"]);
 }
 
 #[test]
