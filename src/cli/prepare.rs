@@ -10,9 +10,9 @@ use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
 use crate::manifest::values::Created;
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Location, Manifest};
 use crate::oci::{Platform, Reference};
-use crate::plan::{Base, ImagePlan, Plan};
+use crate::plan::{self, Base, ImagePlan, Lock, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
@@ -68,7 +68,7 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     let ctx = &session.ctx;
     let (file, sets, task) = (session.options.file.clone(), session.options.set.clone(), ctx.clone());
     let only = only.cloned();
-    let (manifest, found, mut report) = aside(ctx, move || {
+    let (manifest, lock, found, mut report) = aside(ctx, move || {
         let location = manifest::locate::locate(&file)?;
         let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));
         if let Some(only) = &only {
@@ -77,15 +77,16 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         if let Some(created) = created {
             manifest.created = Created::At(created);
         }
+        let lock = locked(&location, &manifest, only.as_ref(), &mut report)?;
         let found = layer::gather(&task, &manifest, &mut report)?;
         layer::check_links(&task, &manifest, &found, &mut report)?;
-        Ok((manifest, Arc::new(found), report))
+        Ok((manifest, lock, Arc::new(found), report))
     })
     .await?;
     for (reference, place) in &manifest.unpinned {
         report.add(unpinned(session, reference, place).await);
     }
-    let plan = Arc::new(Plan::new(&manifest));
+    let plan = Arc::new(Plan::new(&manifest, &lock));
     if report.errors().next().is_some() {
         let (plan, found) = (plan.clone(), found.clone());
         report = aside(ctx, move || Ok(conflicts(&plan, &found, report))).await?;
@@ -110,6 +111,28 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     }
     Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, placed, report })
+}
+
+/// The lock of a manifest that needs one; what it lacks goes into the report.
+fn locked(location: &Location, manifest: &Manifest, only: Option<&Platform>, report: &mut Report) -> Result<Lock> {
+    if manifest.packages.is_none() {
+        return Ok(Lock::default());
+    }
+    let lock = match manifest::locate::lock(location)? {
+        Some(text) => plan::lock::read(&text),
+        None => Ok(Lock::default()),
+    };
+    match lock {
+        Ok(lock) => {
+            lock.check(manifest, only, report);
+            Ok(lock)
+        }
+        Err(error) => {
+            let findings = error.report().cloned().ok_or(error)?;
+            report.join(findings);
+            Ok(Lock::default())
+        }
+    }
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.

@@ -1,5 +1,9 @@
 //! Stage 1: every key that `image.toml` may hold, as one table. The checker, the JSON Schema and the reference are made from it. Pure.
 
+mod packages;
+
+use packages::PACKAGES;
+
 /// A table of the manifest.
 pub struct Table {
     /// Its name in messages and in the schema (`image`, `file` …).
@@ -122,6 +126,7 @@ pub static MANIFEST: Table = Table {
         key("user", Kind::Tables(&USER), "A user, added to /etc/passwd."),
         key("group", Kind::Tables(&GROUP), "A group, added to /etc/group."),
         key("remove", Kind::Tables(&REMOVE), "A path of the base that is hidden."),
+        key("packages", Kind::Table(&PACKAGES), "Packages of a distribution."),
         key(
             "tags",
             Kind::Table(&TAGS),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::matcher::Matcher;
+use super::packages::Packages;
 use super::values::{Created, Scope, Values};
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
@@ -39,6 +40,8 @@ pub struct Manifest {
     pub attest: Attest,
     /// The tags that it gets; `None` where nothing is said.
     pub tags: Option<TagRules>,
+    /// The packages of a distribution.
+    pub packages: Option<Packages>,
     /// A base that lacks its digest, and where it stands.
     pub unpinned: Vec<(Reference, Place)>,
 }
@@ -309,6 +312,8 @@ pub enum What {
     Group { name: String, gid: u32, members: Vec<String> },
     /// A path of the base that is hidden.
     Remove,
+    /// All packages of a distribution.
+    Packages,
 }
 
 /// A copy of a file or of a directory's contents.

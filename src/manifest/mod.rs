@@ -11,6 +11,7 @@ mod items;
 pub mod locate;
 mod matcher;
 pub mod meant;
+pub mod packages;
 pub mod read;
 pub mod schema;
 mod sign;
@@ -27,5 +28,6 @@ pub use meant::{
     Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method, Owner,
     Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
 };
+pub use packages::{Family, Keyring, PackageSource, Packages, Wish};
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};

@@ -97,8 +97,10 @@ fn links_of_the_pages_lead_somewhere() {
 fn single(text: &mut String, table: &Table) {
     section(text, &format!("`[{}]`", table.name), table);
     for key in table.keys {
-        if let Kind::Table(inner) = key.kind {
-            single(text, inner);
+        match key.kind {
+            Kind::Table(inner) => single(text, inner),
+            Kind::Tables(inner) => section(text, &format!("`[[{}]]`", inner.name), inner),
+            _ => {}
         }
     }
 }
