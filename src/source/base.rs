@@ -29,7 +29,7 @@ pub struct Base {
 
 impl Base {
     /// The layers with their diff IDs, lowest first.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = (&Descriptor, &DiffId)> {
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = (&Descriptor, &DiffId)> + DoubleEndedIterator {
         self.manifest.layers.iter().zip(&self.image.rootfs.diff_ids)
     }
 }

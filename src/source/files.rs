@@ -49,7 +49,14 @@ impl Drop for Gone {
     }
 }
 
-async fn listing(ctx: &Ctx, base: &Base, descriptor: &Descriptor, diff_id: DiffId, stop: Stop) -> Result<Listing> {
+/// What one layer of the base says, remembered or read now.
+pub(super) async fn listing(
+    ctx: &Ctx,
+    base: &Base,
+    descriptor: &Descriptor,
+    diff_id: DiffId,
+    stop: Stop,
+) -> Result<Listing> {
     let (store, digest) = (ctx.store.clone(), descriptor.digest);
     let remembered =
         blocking(move || Ok(store.recall(memo::KIND, &digest).and_then(|bytes| memo::read(&bytes)))).await?;

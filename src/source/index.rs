@@ -39,6 +39,17 @@ pub struct Node {
     pub gid: u32,
     /// The layer that it comes from, 0 for the lowest.
     pub layer: u32,
+    /// Where the bytes of a file are; none for a sparse file, and for what is no file.
+    pub bytes: Option<Bytes>,
+}
+
+/// Where the bytes of a file are in an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes {
+    /// The layer that holds them, 0 for the lowest; for a hard link it may be a lower one than the link's own.
+    pub layer: u32,
+    /// Where they begin in the uncompressed layer.
+    pub start: u64,
 }
 
 /// The files of an image, by path: relative and without a trailing `/`. Each parent of a path is a directory in it.
@@ -57,7 +68,7 @@ impl FileIndex {
     /// The files of `scratch`: a root and nothing in it.
     pub fn empty() -> FileIndex {
         FileIndex {
-            root: Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer: 0 },
+            root: Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer: 0, bytes: None },
             nodes: BTreeMap::new(),
             passwd: Vec::new(),
             group: Vec::new(),

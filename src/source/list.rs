@@ -56,6 +56,8 @@ pub struct Item {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// Where a file's bytes begin in the uncompressed layer; none for a sparse file, and for what is no file.
+    pub start: Option<u64>,
 }
 
 /// What a layer's item is.
@@ -123,8 +125,9 @@ impl Draft {
             return self.hide(directory, name);
         }
         let path = join(&self.parent(directory)?, name);
+        let start = entry.whole.then_some(bytes.position());
         let item = match entry.kind {
-            Type::File => item(entry, Kind::File { size: entry.size }),
+            Type::File => Item { start, ..item(entry, Kind::File { size: entry.size }) },
             Type::Directory => item(entry, Kind::Directory),
             Type::Link => item(entry, Kind::Link(entry.target.as_slice().into())),
             Type::Other => item(entry, Kind::Other),
@@ -170,7 +173,7 @@ impl Draft {
         }
         for end in ends(&walked.path, walked.known) {
             let implied = walked.path.get(..end).unwrap_or_default();
-            self.put(implied.to_vec(), Item { what: What::Implied, mode: 0o755, uid: 0, gid: 0 })?;
+            self.put(implied.to_vec(), Item { what: What::Implied, mode: 0o755, uid: 0, gid: 0, start: None })?;
         }
         self.last = Some((directory.to_vec(), walked.path.clone()));
         Ok(walked.path)
@@ -191,7 +194,7 @@ impl Draft {
                 real.escape_ascii()
             ))),
             Some(item) => Ok(item.clone()),
-            None => Ok(Item { what: What::Lower(real.into()), mode: 0, uid: 0, gid: 0 }),
+            None => Ok(Item { what: What::Lower(real.into()), mode: 0, uid: 0, gid: 0, start: None }),
         }
     }
 
@@ -236,7 +239,7 @@ impl Draft {
 }
 
 fn item(entry: &Entry, kind: Kind) -> Item {
-    Item { what: What::Known(kind), mode: entry.mode, uid: entry.uid, gid: entry.gid }
+    Item { what: What::Known(kind), mode: entry.mode, uid: entry.uid, gid: entry.gid, start: None }
 }
 
 fn blocked(path: &[u8], (at, why): &(Vec<u8>, Obstacle)) -> io::Error {

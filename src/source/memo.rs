@@ -9,7 +9,7 @@ use crate::source::index::Kind;
 use crate::source::list::{Item, Listing, Name, What};
 
 /// The kind under which the store remembers a listing, by the digest of the layer's blob; a new form is a new kind.
-pub const KIND: &str = "layer-files-1";
+pub const KIND: &str = "layer-files-2";
 
 /// A listing as bytes.
 pub fn write(listing: &Listing) -> Vec<u8> {
@@ -39,6 +39,7 @@ pub fn write(listing: &Listing) -> Vec<u8> {
         for number in [item.mode.into(), item.uid, item.gid] {
             out.number(number.into());
         }
+        out.number(item.start.map_or(0, |start| start + 1));
     }
     for paths in [&listing.whiteouts, &listing.opaque] {
         out.number(paths.len() as u64);
@@ -71,7 +72,8 @@ pub fn read(bytes: &[u8]) -> Option<Listing> {
         };
         let mode = input.number()?.try_into().ok()?;
         let (uid, gid) = (input.number()?.try_into().ok()?, input.number()?.try_into().ok()?);
-        items.insert(path, Item { what, mode, uid, gid });
+        let start = input.number()?.checked_sub(1);
+        items.insert(path, Item { what, mode, uid, gid, start });
     }
     let mut paths = || -> Option<BTreeSet<Name>> { (0..input.number()?).map(|_| input.path()).collect() };
     let (whiteouts, opaque) = (paths()?, paths()?);

@@ -4,8 +4,10 @@
 //! Where the spec is silent, what overlayfs shows decides: a directory over a directory keeps what is in it; anything else over a
 //! directory, and a directory over anything else, takes its place. So a path below a link of a lower layer turns the link into a directory.
 
+use std::borrow::Borrow;
+
 use crate::error::{Error, Result};
-use crate::source::index::{FileIndex, Kind, Node};
+use crate::source::index::{Bytes, FileIndex, Kind, Node};
 use crate::source::list::{Listing, MOST_ENTRIES, MOST_NAME_BYTES, Name, What, remove_below};
 use crate::source::unpack::MOST_BYTES;
 
@@ -36,8 +38,13 @@ impl Total {
 
 /// Merges the listings of an image's layers, lowest first. The texts are not set.
 pub fn merge(listings: &[Listing]) -> Result<FileIndex> {
+    merge_from(0, listings)
+}
+
+/// As [`merge`], where `first` layers of the image stand below those that are given and are left out.
+pub fn merge_from<L: Borrow<Listing>>(first: u32, listings: &[L]) -> Result<FileIndex> {
     let mut index = FileIndex::empty();
-    for (layer, listing) in (0u32..).zip(listings) {
+    for (layer, listing) in (first..).zip(listings.iter().map(Borrow::borrow)) {
         apply(&mut index, layer, listing).map_err(|error| error.context(format!("merging the layer {}", layer + 1)))?;
     }
     Ok(index)
@@ -56,7 +63,8 @@ fn apply(index: &mut FileIndex, layer: u32, listing: &Listing) -> Result<()> {
         }
     }
     for (path, item) in &listing.items {
-        let node = |kind| Node { kind, mode: item.mode, uid: item.uid, gid: item.gid, layer };
+        let bytes = item.start.map(|start| Bytes { layer, start });
+        let node = |kind| Node { kind, mode: item.mode, uid: item.uid, gid: item.gid, layer, bytes };
         match &item.what {
             What::Known(kind) => lay(index, path, node(kind.clone())),
             What::Implied if index.at(path).is_some_and(|node| node.kind == Kind::Directory) => {}

@@ -57,11 +57,12 @@ pub struct Entries<R> {
     left: u64,
     padding: u64,
     ended: bool,
+    position: u64,
 }
 
 /// The entries of this stream.
 pub fn entries<R: Read>(input: R) -> Entries<R> {
-    Entries { input, left: 0, padding: 0, ended: false }
+    Entries { input, left: 0, padding: 0, ended: false, position: 0 }
 }
 
 impl<R: Read> Entries<R> {
@@ -92,6 +93,11 @@ impl<R: Read> Entries<R> {
         if described { Err(wrong("it ends after a header that describes a next entry")) } else { Ok(None) }
     }
 
+    /// How many bytes of the stream were passed; after [`Entries::step`] it is where the bytes of that entry begin.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Reads what is left behind the archive and gives the stream back.
     pub fn drain(mut self) -> io::Result<R> {
         io::copy(&mut self.input, &mut io::sink())?;
@@ -104,6 +110,7 @@ impl<R: Read> Entries<R> {
         if io::copy(&mut (&mut self.input).take(skip), &mut io::sink())? != skip {
             return Err(cut());
         }
+        self.position += skip;
         (self.left, self.padding) = (0, 0);
         let mut header = Header::new_old();
         if self.ended || !self.block(header.as_mut_bytes())? || *header.as_bytes() == [0; BLOCK as usize] {
@@ -137,6 +144,7 @@ impl<R: Read> Entries<R> {
                 Err(cause) => return Err(cause),
             }
         }
+        self.position += filled as u64;
         Ok(true)
     }
 
@@ -217,6 +225,7 @@ impl<R: Read> Read for Entries<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = (&mut self.input).take(self.left).read(buffer)?;
         self.left -= count as u64;
+        self.position += count as u64;
         Ok(count)
     }
 }

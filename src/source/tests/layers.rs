@@ -243,7 +243,7 @@ fn a_layer_is_read_once_in_its_life() {
     fs::remove_dir_all(fixture.store().join("blobs")).unwrap();
     assert_eq!(wait(files(&fixture.ctx, &base)).unwrap(), first);
     let odd = Digest::of(&layers[0].blob);
-    fixture.ctx.store.remember("layer-files-1", &odd, b"odd");
+    fixture.ctx.store.remember("layer-files-2", &odd, b"odd");
     refused(wait(files(&fixture.ctx, &base)), &["holds no blob"]);
 }
 

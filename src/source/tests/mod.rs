@@ -4,6 +4,7 @@ mod bases;
 mod indexes;
 mod layers;
 mod places;
+mod strata;
 
 use crate::error::Error;
 
