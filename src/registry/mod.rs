@@ -9,6 +9,7 @@
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
+//! files      plain files of a server: indexes and packages of a mirror
 //! probe      what a registry can do, for `doctor` and `login`
 //! fuzzing    doors to the readers of a server's words
 //! ```
@@ -19,6 +20,7 @@ mod body;
 mod challenge;
 pub mod credentials;
 mod failure;
+mod files;
 pub(crate) mod fuzzing;
 mod hosts;
 mod manifests;

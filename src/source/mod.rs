@@ -17,6 +17,7 @@ mod local;
 pub mod member;
 mod memo;
 mod merge;
+mod packages;
 mod parts;
 mod pax;
 mod place;
