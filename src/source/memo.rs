@@ -13,7 +13,7 @@ pub const KIND: &str = "layer-files-2";
 
 /// A listing as bytes.
 pub fn write(listing: &Listing) -> Vec<u8> {
-    let mut out = Out { bytes: Vec::new(), last: Vec::new() };
+    let mut out = Out::default();
     out.bytes(listing.diff_id.to_string().as_bytes());
     out.number(listing.size);
     out.number(listing.items.len() as u64);
@@ -55,7 +55,7 @@ pub fn write(listing: &Listing) -> Vec<u8> {
 
 /// The listing that these bytes are, all of them.
 pub fn read(bytes: &[u8]) -> Option<Listing> {
-    let mut input = In { rest: bytes, last: Vec::new() };
+    let mut input = In::new(bytes);
     let diff_id: Digest = std::str::from_utf8(input.bytes()?).ok()?.parse().ok()?;
     let size = input.number()?;
     let mut items = BTreeMap::new();
@@ -84,13 +84,15 @@ pub fn read(bytes: &[u8]) -> Option<Listing> {
     input.rest.is_empty().then_some(Listing { diff_id: DiffId(diff_id), size, items, whiteouts, opaque, texts })
 }
 
-struct Out {
-    bytes: Vec<u8>,
+/// Numbers, texts and paths on their way into bytes.
+#[derive(Default)]
+pub(super) struct Out {
+    pub(super) bytes: Vec<u8>,
     last: Vec<u8>,
 }
 
 impl Out {
-    fn number(&mut self, mut number: u64) {
+    pub(super) fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.bytes.push(number as u8 | 0x80);
             number >>= 7;
@@ -98,12 +100,12 @@ impl Out {
         self.bytes.push(number as u8);
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn path(&mut self, path: &[u8]) {
+    pub(super) fn path(&mut self, path: &[u8]) {
         let shared = path.iter().zip(&self.last).take_while(|(one, other)| one == other).count();
         self.number(shared as u64);
         self.bytes(path.get(shared..).unwrap_or_default());
@@ -111,13 +113,18 @@ impl Out {
     }
 }
 
-struct In<'a> {
-    rest: &'a [u8],
+/// The same on their way back; each call gives `None` where the bytes do not fit.
+pub(super) struct In<'a> {
+    pub(super) rest: &'a [u8],
     last: Vec<u8>,
 }
 
 impl<'a> In<'a> {
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn new(bytes: &'a [u8]) -> In<'a> {
+        In { rest: bytes, last: Vec::new() }
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.rest.split_first()?;
@@ -130,14 +137,14 @@ impl<'a> In<'a> {
         None
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(bytes)
     }
 
-    fn path(&mut self) -> Option<Name> {
+    pub(super) fn path(&mut self) -> Option<Name> {
         let shared = usize::try_from(self.number()?).ok()?;
         let tail = self.bytes()?;
         let path = [self.last.get(..shared)?, tail].concat();

@@ -4,6 +4,7 @@
 //! A base's files are indexed as a runtime with overlayfs would show them. Within one layer, a path below a link goes where the link leads;
 //! across layers it does not, it puts a directory in the link's place.
 
+pub mod archive;
 mod base;
 mod blob;
 mod choose;
@@ -18,10 +19,12 @@ pub mod member;
 mod memo;
 mod merge;
 mod packages;
+mod parcel;
 mod parts;
 mod pax;
 mod place;
 mod strata;
+mod strict;
 mod tar;
 mod texts;
 mod unpack;

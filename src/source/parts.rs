@@ -12,9 +12,10 @@ use crate::source::blob::{blocking, fetch};
 use crate::source::files::{failed, layer_name, open};
 use crate::source::index::Bytes;
 use crate::source::member::Stretch;
+use crate::source::parcel::Parcel;
 use crate::source::tar::wrong;
 use crate::source::unpack::{Stop, unpack};
-use crate::store::{Draft, Store};
+use crate::store::Store;
 
 /// The kind under which the store remembers which blob holds some stretches of a layer.
 const KIND: &str = "layer-parts-1";
@@ -70,15 +71,15 @@ async fn blob(ctx: &Ctx, base: &Base, layer: &Descriptor, ranges: &BTreeSet<Rang
 }
 
 fn take(store: &Store, layer: &Descriptor, ranges: &BTreeSet<Range>, stop: Stop, name: &str) -> Result<Digest> {
-    let mut draft = store.draft()?;
+    let mut parcel = Parcel::new(store)?;
     let blob = open(store, layer)?;
-    let copy = |draft: &mut Draft| {
+    let copy = |parcel: &mut Parcel| {
         let (mut stream, _) = unpack(blob, stop)?;
         let mut at = 0;
         for (start, size) in ranges {
             let before = start.checked_sub(at).ok_or_else(|| wrong("two of its files lie over each other"))?;
             let passed = io::copy(&mut (&mut stream).take(before), &mut io::sink())?;
-            let taken = io::copy(&mut (&mut stream).take(*size), draft)?;
+            let taken = parcel.put((&mut stream).take(*size), |_| ())?;
             if (passed, taken) != (before, *size) {
                 return Err(wrong("it is cut off"));
             }
@@ -86,6 +87,6 @@ fn take(store: &Store, layer: &Descriptor, ranges: &BTreeSet<Range>, stop: Stop,
         }
         Ok(())
     };
-    copy(&mut draft).map_err(|cause| failed(name, cause))?;
-    Ok(draft.finish(None)?.digest)
+    copy(&mut parcel).map_err(|cause| failed(name, cause))?;
+    parcel.finish()
 }

@@ -1,5 +1,6 @@
 //! Stage 5: extended headers of a tar (POSIX.1-2017, pax, "pax Extended Header"). Untrusted bytes in, the few facts we need out. Pure.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use crate::source::tar::wrong;
@@ -19,16 +20,27 @@ pub struct Extended {
     pub uid: Option<u64>,
     /// The group.
     pub gid: Option<u64>,
+    /// Why readers may differ about it: what makes no difference in a layer, but does in an archive from anywhere.
+    pub odd: Option<&'static str>,
 }
+
+/// The keys that decide what the next entry is.
+const DECIDING: [&[u8]; 3] = [b"path", b"linkpath", b"size"];
 
 /// Reads the records `LENGTH KEY=VALUE\n`; the last one of a key counts, an empty value is none.
 pub fn read(bytes: &[u8]) -> io::Result<Extended> {
     let mut extended = Extended::default();
     let mut sparse_name = None;
-    let mut rest = bytes;
+    let (mut rest, mut seen) = (bytes, BTreeSet::new());
     while !rest.is_empty() {
         let (key, value, after) = record(rest).ok_or_else(|| wrong("an extended header in it is malformed"))?;
         rest = after;
+        if DECIDING.contains(&key) && (value.is_empty() || !seen.insert(key)) {
+            extended.odd = Some("gives a name or size twice, or takes it back");
+        }
+        if key.starts_with(b"GNU.sparse.") {
+            extended.odd = Some("is that of a sparse file");
+        }
         match key {
             b"path" => extended.path = name(value)?,
             b"linkpath" => extended.target = name(value)?,
@@ -46,7 +58,7 @@ pub fn read(bytes: &[u8]) -> io::Result<Extended> {
 
 fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let space = bytes.iter().take(20).position(|byte| *byte == b' ')?;
-    let length: usize = std::str::from_utf8(bytes.get(..space)?).ok()?.parse().ok()?;
+    let length = usize::try_from(digits(bytes.get(..space)?)?).ok()?;
     let pair = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     Some((pair.get(..equals)?, pair.get(equals + 1..)?, bytes.get(length..)?))
@@ -63,8 +75,13 @@ fn number(value: &[u8]) -> io::Result<Option<u64>> {
     if value.is_empty() {
         return Ok(None);
     }
-    let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    parsed.map(Some).ok_or_else(|| wrong("a number in an extended header is none"))
+    digits(value).map(Some).ok_or_else(|| wrong("a number in an extended header is none"))
+}
+
+/// A decimal number without a sign.
+fn digits(text: &[u8]) -> Option<u64> {
+    let plain = text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| plain)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -88,7 +105,15 @@ mod tests {
 
     #[test]
     fn malformed_records_are_refused() {
-        for bad in [&b"x"[..], b"5 a=b", b"99 path=x\n", b"0 path=x\n", b"10 path x\n", b"18446744073709551615 a=b\n"] {
+        for bad in [
+            &b"x"[..],
+            b"5 a=b",
+            b"99 path=x\n",
+            b"0 path=x\n",
+            b"10 path x\n",
+            b"+9 path=x\n",
+            b"18446744073709551615 a=b\n",
+        ] {
             assert!(read(bad).is_err(), "{}", bad.escape_ascii());
         }
         assert!(read(&line("path", b"a\0b")).is_err());

@@ -8,11 +8,14 @@ use std::io::{self, Read, Seek};
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
 use crate::source::pax::{self, Extended};
+use crate::source::strict;
 
 /// Longest path or link target in bytes (Linux's `PATH_MAX`).
 pub const MOST_PATH_BYTES: usize = 4096;
 /// Largest extended header or long name in bytes.
 const MOST_EXTENDED_BYTES: u64 = 1 << 20;
+/// Most zeros behind the end of an archive; GNU fills up to 10 KiB, tapes to more.
+const MOST_FILLING: u64 = 1 << 20;
 const BLOCK: u64 = 512;
 
 /// What an entry is.
@@ -58,33 +61,53 @@ pub struct Entries<R> {
     padding: u64,
     ended: bool,
     position: u64,
+    strict: bool,
 }
 
 /// The entries of this stream.
 pub fn entries<R: Read>(input: R) -> Entries<R> {
-    Entries { input, left: 0, padding: 0, ended: false, position: 0 }
+    Entries { input, left: 0, padding: 0, ended: false, position: 0, strict: false }
+}
+
+/// The entries of an archive from anywhere, which must have one meaning for every reader, see [`strict`]; it is read to its end, which
+/// [`Entries::close`] proves.
+pub fn strict<R: Read>(input: R) -> Entries<R> {
+    Entries { strict: true, ..entries(input) }
 }
 
 impl<R: Read> Entries<R> {
     /// The next entry; `None` at the end of the archive, which is a block of zeros or the end of the stream.
     pub fn step(&mut self) -> io::Result<Option<Entry>> {
-        let mut extended = Extended::default();
+        let mut extended: Option<Extended> = None;
         let mut long = (None, None);
         let mut described = false;
         while let Some(header) = self.header()? {
             let kind = header.entry_type();
             match kind {
-                EntryType::XHeader => extended = pax::read(&self.extension()?)?,
-                EntryType::XGlobalHeader => drop(self.extension()?),
-                EntryType::GNULongName => long.0 = Some(text(self.extension()?)),
-                EntryType::GNULongLink => long.1 = Some(text(self.extension()?)),
+                EntryType::XHeader => {
+                    let read = pax::read(&self.extension()?)?;
+                    self.demand(|| strict::extended(&read))?;
+                    self.once(extended.replace(read).is_none())?;
+                }
+                EntryType::XGlobalHeader => {
+                    let bytes = self.extension()?;
+                    self.demand(|| strict::global(&pax::read(&bytes)?))?;
+                    self.once(!described)?;
+                }
+                EntryType::GNULongName => {
+                    let before = long.0.replace(text(self.extension()?));
+                    self.once(before.is_none())?;
+                }
+                EntryType::GNULongLink => {
+                    let before = long.1.replace(text(self.extension()?));
+                    self.once(before.is_none())?;
+                }
                 _ => {
-                    if let Some(path) = long.0 {
-                        extended.path = Some(path);
-                    }
-                    if let Some(target) = long.1 {
-                        extended.target = Some(target);
-                    }
+                    let mut extended = extended.unwrap_or_default();
+                    self.once(long.0.is_none() || extended.path.is_none())?;
+                    self.once(long.1.is_none() || extended.target.is_none())?;
+                    extended.path = long.0.or(extended.path);
+                    extended.target = long.1.or(extended.target);
                     return self.entry(&header, extended).map(Some);
                 }
             }
@@ -93,9 +116,45 @@ impl<R: Read> Entries<R> {
         if described { Err(wrong("it ends after a header that describes a next entry")) } else { Ok(None) }
     }
 
+    /// Makes a check that only archives from anywhere have to pass.
+    fn demand(&self, check: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.strict { check() } else { Ok(()) }
+    }
+
+    fn once(&self, fine: bool) -> io::Result<()> {
+        self.demand(|| if fine { Ok(()) } else { Err(wrong("two headers describe one entry in different ways")) })
+    }
+
     /// How many bytes of the stream were passed; after [`Entries::step`] it is where the bytes of that entry begin.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Ends a [`strict`] archive: behind its two blocks of zeros there is nothing but a few more zeros.
+    pub fn close(mut self) -> io::Result<()> {
+        let (mut rest, mut count) = ([0; 4096], 0);
+        loop {
+            let some = self.input.read(&mut rest)?;
+            count += some as u64;
+            if rest.get(..some).unwrap_or_default().iter().any(|byte| *byte != 0) {
+                return Err(wrong("something follows behind the end of the archive"));
+            }
+            if count > MOST_FILLING {
+                return Err(wrong(format!("more than {MOST_FILLING} zeros follow behind the end of the archive")));
+            }
+            if some == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The second of the two blocks of zeros that end an archive; a layer may lack them.
+    fn ending(&mut self, first: bool) -> io::Result<()> {
+        let mut second = [1; BLOCK as usize];
+        if self.strict && !(first && self.block(&mut second)? && second == [0; BLOCK as usize]) {
+            return Err(wrong("it does not end with two blocks of zeros"));
+        }
+        Ok(())
     }
 
     /// Reads what is left behind the archive and gives the stream back.
@@ -113,9 +172,13 @@ impl<R: Read> Entries<R> {
         self.position += skip;
         (self.left, self.padding) = (0, 0);
         let mut header = Header::new_old();
-        if self.ended || !self.block(header.as_mut_bytes())? || *header.as_bytes() == [0; BLOCK as usize] {
-            self.ended = true;
+        if self.ended {
             return Ok(None);
+        }
+        let block = self.block(header.as_mut_bytes())?;
+        if !block || *header.as_bytes() == [0; BLOCK as usize] {
+            self.ended = true;
+            return self.ending(block).map(|()| None);
         }
         let (before, rest) = header.as_bytes().split_at(148);
         let bytes = before.iter().chain(rest.iter().skip(8));
@@ -123,6 +186,7 @@ impl<R: Read> Entries<R> {
         if header.cksum()? != sum {
             return Err(wrong("the sum of a header is wrong"));
         }
+        self.demand(|| strict::header(&header))?;
         self.data(header.entry_size()?);
         Ok(Some(header))
     }
@@ -170,6 +234,7 @@ impl<R: Read> Entries<R> {
         limited("a path", &path)?;
         limited("a link target", &target)?;
         let kind = kind(header, &path)?;
+        self.demand(|| strict::entry(header, &path, extended.size.unwrap_or(self.left)))?;
         if let Some(size) = extended.size {
             self.data(size);
         }

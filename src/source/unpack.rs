@@ -16,8 +16,9 @@ use crate::source::tar::wrong;
 /// Most uncompressed bytes of one image.
 pub const MOST_BYTES: u64 = 64 << 30;
 /// Largest zstd window, as the power of two that zstd's own tools accept without being asked: 128 MiB of memory.
-const MOST_WINDOW_LOG: u32 = 27;
-const BUFFER: usize = 256 << 10;
+pub const MOST_WINDOW_LOG: u32 = 27;
+/// How many bytes are read at once.
+pub const BUFFER: usize = 256 << 10;
 
 /// The wish that one reader stops; set when nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +41,12 @@ pub struct Unpacked {
 pub fn unpack(blob: impl Read + 'static, stop: Stop) -> io::Result<(Unpacked, Compression)> {
     let mut input = BufReader::with_capacity(BUFFER, blob);
     let found = sniff(input.fill_buf()?);
-    let input: Box<dyn Read> = match found {
+    Ok((Unpacked { input: decoder(found, input)?, hasher: Sha256::new(), size: 0, stop }, found))
+}
+
+/// The bytes as they were before this compression.
+pub fn decoder(compression: Compression, input: BufReader<impl Read + 'static>) -> io::Result<Box<dyn Read>> {
+    Ok(match compression {
         Compression::None => Box::new(input),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(input))),
         Compression::Zstd => {
@@ -48,12 +54,11 @@ pub fn unpack(blob: impl Read + 'static, stop: Stop) -> io::Result<(Unpacked, Co
             decoder.window_log_max(MOST_WINDOW_LOG)?;
             Box::new(BufReader::with_capacity(BUFFER, decoder))
         }
-    };
-    Ok((Unpacked { input, hasher: Sha256::new(), size: 0, stop }, found))
+    })
 }
 
 /// The compression that these first bytes show (RFC 1952, section 2.3.1; RFC 8878, sections 3.1.1 and 3.1.2).
-fn sniff(bytes: &[u8]) -> Compression {
+pub fn sniff(bytes: &[u8]) -> Compression {
     match bytes {
         [0x1f, 0x8b, ..] => Compression::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,

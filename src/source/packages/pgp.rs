@@ -147,11 +147,8 @@ impl Keys {
         let made = signature.created().map(|time| i64::from(time.as_secs()));
         let made = made.ok_or("a signature does not say when it was made")?;
         let named: Vec<String> = signature.issuer_fingerprint().iter().map(|one| format!("{one:X}")).collect();
-        let named = if named.is_empty() {
-            signature.issuer_key_id().iter().map(ToString::to_string).collect()
-        } else {
-            named
-        };
+        let named =
+            if named.is_empty() { signature.issuer_key_id().iter().map(ToString::to_string).collect() } else { named };
         let named = named.join(", ");
         if !signature.hash_alg().is_some_and(|hash| HASHES.contains(&hash)) {
             return Err(format!("the signature of {named} uses a hash that does not count any more"));
