@@ -11,7 +11,7 @@ use super::Client;
 use super::failure::{self, header};
 use super::hosts::Endpoint;
 use super::retry::Stop;
-use super::wire::{Answer, Call};
+use super::wire::Answer;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Repository};
 
@@ -19,13 +19,11 @@ use crate::oci::{Descriptor, Digest, Repository};
 const PROGRESS: u64 = 1 << 20;
 
 /// A blob on its way: what was written so far, and its hash.
-pub(super) struct Flow<'a> {
+struct Flow<'a> {
     descriptor: &'a Descriptor,
     sink: &'a mut (dyn Write + Send),
     hasher: Sha256,
     written: u64,
-    /// Who sends it, for messages.
-    who: &'static str,
 }
 
 impl Client {
@@ -38,7 +36,7 @@ impl Client {
         sink: &mut (dyn Write + Send),
     ) -> Result<()> {
         let context = |cause: Error| cause.context(format!("reading the blob {} of `{repository}`", descriptor.digest));
-        let mut flow = Flow::new(descriptor, sink, "the registry");
+        let mut flow = Flow { descriptor, sink, hasher: Sha256::new(), written: 0 };
         let readers = self.readers(repository);
         for endpoint in &readers {
             match self.blob_at(endpoint, &mut flow).await {
@@ -54,17 +52,8 @@ impl Client {
 
     async fn blob_at(&self, endpoint: &Endpoint, flow: &mut Flow<'_>) -> Result<()> {
         let scopes = endpoint.pull();
+        let mut turns = self.0.turns(&endpoint.home);
         let mut call = endpoint.call(Method::GET, &format!("blobs/{}", flow.descriptor.digest), &scopes)?;
-        match self.stream(&mut call, flow).await? {
-            None => Ok(()),
-            Some(answer) => Err(self.blob_refused(&call, answer, flow.descriptor).await),
-        }
-    }
-
-    /// Repeats a request until all bytes of a flow are there; a broken connection is resumed. An answer that is no success is left to
-    /// the caller.
-    pub(super) async fn stream(&self, call: &mut Call<'_>, flow: &mut Flow<'_>) -> Result<Option<Answer>> {
-        let mut turns = self.0.turns(call.home);
         loop {
             let before = flow.written;
             call.headers.remove(RANGE);
@@ -72,17 +61,17 @@ impl Client {
                 let range = HeaderValue::from_str(&format!("bytes={before}-"));
                 call.headers.insert(RANGE, range.map_err(|_| Error::bug("a range cannot be sent"))?);
             }
-            let stop = match self.0.attempt(call).await {
+            let stop = match self.0.attempt(&call).await {
                 Ok(answer) if answer.status.is_success() => match flow.take(answer).await {
-                    Ok(()) => return flow.verify().map(|()| None),
+                    Ok(()) => return flow.verify(),
                     Err(stop) => stop,
                 },
-                Ok(answer) => return Ok(Some(answer)),
+                Ok(answer) => return Err(self.blob_refused(&call, answer, flow.descriptor).await),
                 Err(stop) => stop,
             };
             // It broke after the last byte; there is nothing left to ask for.
             if before < flow.written && flow.written == flow.descriptor.size && matches!(stop, Stop::Again { .. }) {
-                return flow.verify().map(|()| None);
+                return flow.verify();
             }
             if flow.written - before >= PROGRESS {
                 turns.progressed();
@@ -91,7 +80,7 @@ impl Client {
         }
     }
 
-    async fn blob_refused(&self, call: &Call<'_>, answer: Answer, descriptor: &Descriptor) -> Error {
+    async fn blob_refused(&self, call: &super::Call<'_>, answer: Answer, descriptor: &Descriptor) -> Error {
         let reply = match answer.reply(failure::MOST_BYTES).await {
             Ok(reply) => reply,
             Err(stop) => return stop.into_error(),
@@ -130,12 +119,7 @@ impl Client {
     }
 }
 
-impl<'a> Flow<'a> {
-    /// A flow of which nothing has come.
-    pub fn new(descriptor: &'a Descriptor, sink: &'a mut (dyn Write + Send), who: &'static str) -> Flow<'a> {
-        Flow { descriptor, sink, hasher: Sha256::new(), written: 0, who }
-    }
-
+impl Flow<'_> {
     /// Takes an answer's body to its end.
     async fn take(&mut self, mut answer: Answer) -> Result<(), Stop> {
         let size = self.descriptor.size;
@@ -157,7 +141,7 @@ impl<'a> Flow<'a> {
         let expected = if answer.status == StatusCode::PARTIAL_CONTENT { size - self.written.min(size) } else { size };
         if let Some(length) = length.filter(|length| *length != expected) {
             return Err(
-                Error::remote(format!("{} announces {length} bytes, but {expected} are to come", self.who)).into()
+                Error::remote(format!("the registry announces {length} bytes, but {expected} are to come")).into()
             );
         }
         while let Some(piece) = answer.piece().await? {
@@ -177,8 +161,7 @@ impl<'a> Flow<'a> {
             return Ok(());
         }
         Err(Error::remote(format!(
-            "{} sent another part than asked for: bytes from {} on of {} were asked for, `{}` came",
-            self.who,
+            "the registry sent another part than asked for: bytes from {} on of {} were asked for, `{}` came",
             self.written,
             self.descriptor.size,
             failure::shown(text)
@@ -211,7 +194,7 @@ impl<'a> Flow<'a> {
         let fresh = piece.get(passed..).unwrap_or_default();
         let size = self.descriptor.size;
         if fresh.len() as u64 > size - self.written.min(size) {
-            return Err(Error::remote(format!("{} sent more than the {size} bytes of the descriptor", self.who)));
+            return Err(Error::remote(format!("the registry sent more than the {size} bytes of the descriptor")));
         }
         self.sink.write_all(fresh).map_err(|cause| Error::io("writing the blob", cause))?;
         self.hasher.update(fresh);
@@ -222,13 +205,13 @@ impl<'a> Flow<'a> {
     fn verify(&mut self) -> Result<()> {
         let size = self.descriptor.size;
         if self.written != size {
-            return Err(Error::remote(format!("{} sent {} bytes, the descriptor says {size}", self.who, self.written)));
+            return Err(Error::remote(format!("the registry sent {} bytes, the descriptor says {size}", self.written)));
         }
         let found = Digest::finish(std::mem::take(&mut self.hasher));
         if found != self.descriptor.digest {
             return Err(Error::remote(format!(
-                "{} sent other bytes than asked for: {} was asked for, {found} came",
-                self.who, self.descriptor.digest
+                "the registry sent other bytes than asked for: {} was asked for, {found} came",
+                self.descriptor.digest
             )));
         }
         Ok(())

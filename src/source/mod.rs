@@ -44,6 +44,7 @@ pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, 
 pub use index::{Bytes, FileIndex, Kind, Node};
 pub use list::plain;
 pub use member::{Member, Stretch};
+pub use packages::resolve;
 pub use parts::parts;
 pub use place::{Kept, Place, Spot};
 pub use strata::{Seat, Strata};

@@ -2,6 +2,10 @@
 
 mod relation;
 mod release;
+mod resolve;
+mod suite;
 mod universe;
 
+pub use resolve::resolve;
+#[cfg(test)]
 pub use universe::{Packages, Text};
