@@ -58,7 +58,7 @@ pub(crate) fn address(bytes: &[u8]) {
 
 fn follow(text: &str, via: Via) {
     let origin = Origin { tls: true, host: SERVER.to_string(), port: 5000 };
-    let home = Home { name: origin.name(), origin };
+    let home = Home { name: origin.name(), origin, anonymous: false };
     let (hosts, names) = (Hosts::default(), Names::Fixed(Arc::default()));
     let from = home.leg("/v2/a/tags/list").expect("it is a URL").url;
     let followed = home.follow(&from, text, via, &hosts, &names).now_or_never().expect("no name is asked for");

@@ -129,7 +129,7 @@ impl Hosts {
         let plain = self.host(registry.as_str()).and_then(|host| host.http).unwrap_or(loopback);
         let port = registry.port().unwrap_or(if plain { 80 } else { 443 });
         let origin = Origin { tls: !plain, host: host.to_string(), port };
-        Home { name: registry.to_string(), origin }
+        Home { name: registry.to_string(), origin, anonymous: false }
     }
 
     /// Where a repository can be read, mirrors first, the registry itself last.

@@ -9,7 +9,8 @@
 //! transport  connections    body  streams     retry   when to try again     failure  errors in words
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
-//! files      plain files of a server: indexes and packages of a mirror
+//! download   a file from anywhere on the web, by the same rules
+//! files      files of a mirror, whose digests something signed tells
 //! probe      what a registry can do, for `doctor` and `login`
 //! fuzzing    doors to the readers of a server's words
 //! ```
@@ -19,6 +20,7 @@ mod blobs;
 mod body;
 mod challenge;
 pub mod credentials;
+mod download;
 mod failure;
 mod files;
 pub(crate) mod fuzzing;

@@ -76,13 +76,15 @@ pub(super) struct Leg {
     pub guard: Option<Vec<Range>>,
 }
 
-/// A registry (or mirror) as the user named it: the root of all trust in addresses.
+/// A registry (or mirror, or place on the web) as the user named it: the root of all trust in addresses.
 #[derive(Clone, Debug)]
 pub(super) struct Home {
     /// The registry's name for people and for credentials.
     pub name: String,
     /// Where its API is.
     pub origin: Origin,
+    /// Whether it is only a place on the web, where no credential of a registry belongs.
+    pub anonymous: bool,
 }
 
 impl Home {
@@ -104,7 +106,7 @@ impl Home {
             return Err(self.refuse(via, &url, "it is neither http nor https"));
         };
         if origin == self.origin {
-            return Ok(Leg { url: bare(url), own: true, guard: None });
+            return Ok(Leg { url: bare(url), own: !self.anonymous, guard: None });
         }
         if via == Via::Link {
             return Err(self.refuse(via, &url, "a list goes on at the registry itself only"));
@@ -240,7 +242,7 @@ mod tests {
 
     fn home(url: &str) -> Home {
         let origin = Origin::of(&Url::parse(url).unwrap()).unwrap();
-        Home { name: origin.name(), origin }
+        Home { name: origin.name(), origin, anonymous: false }
     }
 
     fn names() -> Names {

@@ -139,7 +139,7 @@ impl Wire {
         let (mut renewals, mut redirects) = (0, 0);
         loop {
             let answer = self.send(call, &leg, authorization.as_ref().filter(|_| leg.own)).await?;
-            if answer.status == StatusCode::UNAUTHORIZED && call.leg.own && leg.own && renewals < MOST_RENEWALS {
+            if answer.status == StatusCode::UNAUTHORIZED && leg.own && renewals < MOST_RENEWALS {
                 renewals += 1;
                 match self.renew(call, &leg.url, &answer.headers, authorization.as_ref()).await? {
                     Some(better) => authorization = Some(better),

@@ -30,6 +30,7 @@ mod texts;
 mod unpack;
 mod users;
 mod walk;
+mod web;
 
 #[cfg(test)]
 pub mod fixture;
@@ -50,3 +51,4 @@ pub use place::{Kept, Place, Spot};
 pub use strata::{Seat, Strata};
 pub use tar::{Entry, Type};
 pub use walk::{Obstacle, Parent};
+pub use web::fetch_file;

@@ -118,6 +118,6 @@ mod tests {
         }
         assert!(read(&line("path", b"a\0b")).is_err());
         assert!(read(&line("size", b"-1")).is_err());
-        assert_eq!(read(&line("size", b"")).unwrap(), Extended::default());
+        assert_eq!(read(&line("size", b"")).unwrap().size, None);
     }
 }

@@ -36,9 +36,12 @@ async fn fetch(ctx: &Ctx, url: &str, descriptor: &Descriptor) -> Result<()> {
     ctx.say(Event::Begin { what: name.clone(), total: descriptor.size });
     let store = ctx.store.clone();
     let mut sink = Bounded { draft: blocking(move || store.draft()).await?, left: descriptor.size };
-    ctx.registries.known_file(url, descriptor, &mut sink).await?;
-    let (descriptor, what) = (descriptor.clone(), name.clone());
-    blocking(move || finish(sink, &descriptor, &what)).await?;
+    ctx.registries.signed_file(url, descriptor.size, &mut sink).await?;
+    let (descriptor, what) = (descriptor.clone(), url.to_string());
+    let wrong = |error: Error| {
+        error.hint("the mirror has another file there than the one that is pinned; nothing of it was read")
+    };
+    blocking(move || finish(sink, &descriptor, &what).map_err(wrong)).await?;
     ctx.say(Event::End { what: name, how: "fetched" });
     Ok(())
 }

@@ -1,0 +1,36 @@
+//! Stage 5: files from the web, pinned by their digest. A URL and a digest in, the file in the store out. What the store has is not asked
+//! for again, so that `--offline` works.
+
+use crate::ctx::Ctx;
+use crate::error::{Error, Result};
+use crate::oci::Digest;
+use crate::source::blob::blocking;
+
+/// Largest file that is fetched, in bytes.
+const MOST_BYTES: u64 = 16 << 30;
+
+/// Makes sure that the file of this digest is in the store, whole; it is fetched if it is not.
+pub async fn fetch_file(ctx: &Ctx, url: &str, digest: &Digest) -> Result<()> {
+    let (store, wanted) = (ctx.store.clone(), *digest);
+    let stored = move || Ok(store.open(&wanted)?.is_some());
+    if blocking(stored.clone()).await? {
+        return Ok(());
+    }
+    let (store, key) = (ctx.store.clone(), *digest);
+    let what = format!("the file {}", digest.short());
+    let _turn = blocking(move || Ok(store.turn(&what, &key))).await?;
+    if blocking(stored).await? {
+        return Ok(());
+    }
+    ctx.cancel.check()?;
+    let store = ctx.store.clone();
+    let mut draft = blocking(move || store.draft()).await?;
+    ctx.registries.download(url, MOST_BYTES, &mut draft).await?;
+    let (wanted, url) = (*digest, url.to_string());
+    let wrong = move |error: Error| {
+        error
+            .context(format!("fetching `{}`", url.split(['?', '#']).next().unwrap_or_default()))
+            .hint("it changed there, or `sha256` is not its digest; find out what changed before you write another one")
+    };
+    blocking(move || draft.finish(Some(&wanted)).map(drop).map_err(wrong)).await
+}
