@@ -1,6 +1,7 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
 mod trust;
+mod update;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
 pub use trust::{Attest, Keygen, Sign, With};
+pub use update::Update;
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -94,6 +96,10 @@ pub enum Command {
     Sbom(Sbom),
     /// Builds, and prints how the image was made: SLSA provenance
     Provenance(Provenance),
+    /// Moves the pins of the manifest and of its lock to what is there today
+    Update(Update),
+    /// Shows which pins have moved, with package and size changes; writes nothing
+    Outdated,
     /// Builds again, and compares with an image; shows the first difference
     Reproduce(Reproduce),
     /// Fetches an image, into the local store or to where -o says

@@ -22,6 +22,7 @@ mod signals;
 mod tag;
 mod targets;
 mod terminal;
+mod update;
 mod verify;
 
 use std::ffi::OsString;
@@ -91,6 +92,8 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Sign(options) => sign::run(session, options).await,
         Command::Attest(options) => sign::attest(session, options).await,
         Command::Keygen(options) => sign::keygen(session, options).await,
+        Command::Update(options) => update::update(session, options).await,
+        Command::Outdated => update::outdated(session).await,
         Command::Verify(options) => verify::run(session, options).await,
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,

@@ -198,7 +198,7 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
 }
 
 /// The bases of all images.
-async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Base>>> {
+pub async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Base>>> {
     let several = plan.images.len() > 1;
     let mut bases = Vec::new();
     for image in &plan.images {

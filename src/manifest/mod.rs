@@ -12,6 +12,7 @@ pub mod locate;
 mod matcher;
 pub mod meant;
 pub mod packages;
+pub mod pins;
 pub mod read;
 pub mod schema;
 mod sign;

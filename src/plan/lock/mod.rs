@@ -4,6 +4,7 @@
 //! The lock says what it answers: [`Request`] stands in it in words, with a fingerprint. A manifest that asks for something else is
 //! told what differs, and is never resolved anew by a build.
 
+mod changes;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use changes::PackageChange;
 pub use read::read;
 pub use write::write;
 

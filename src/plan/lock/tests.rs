@@ -131,3 +131,30 @@ fn differences_are_told_in_words() {
         ]
     );
 }
+
+#[test]
+fn what_moves_is_told_once_for_all_platforms_that_it_moves_for() {
+    let old = lock();
+    let mut new = lock();
+    let packages = &mut new.packages.as_mut().unwrap().packages;
+    packages[0].version = "3".into();
+    packages[0].digest = Digest::of(b"3");
+    packages[1].platforms.remove("linux/arm64");
+    packages.push(Locked { platforms: BTreeSet::from(["linux/arm64".into()]), ..package("c") });
+    let line = |change: &super::PackageChange| {
+        let shown =
+            |side: &Option<(String, u64)>| side.as_ref().map_or("-".to_string(), |(version, _)| version.clone());
+        let platforms: Vec<&str> = change.platforms.iter().map(String::as_str).collect();
+        format!("{} {} {} {}", change.name, shown(&change.old), shown(&change.new), platforms.join(","))
+    };
+    let changes: Vec<String> = old.changes(&new).iter().map(line).collect();
+    assert_eq!(
+        changes,
+        [
+            "a 1:2.0~rc1-1+b2 3 linux/amd64,linux/arm64",
+            "b 1:2.0~rc1-1+b2 - linux/arm64",
+            "c - 1:2.0~rc1-1+b2 linux/arm64",
+        ]
+    );
+    assert!(old.changes(&old).is_empty());
+}
