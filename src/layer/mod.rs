@@ -11,6 +11,7 @@ mod ignore;
 mod inputs;
 pub mod make;
 pub mod pack;
+mod packages;
 mod pipe;
 pub mod place;
 mod read;

@@ -4,8 +4,8 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::manifest::Family;
 use crate::source::blob::blocking;
+use crate::source::packages::unpack::bytes;
 use crate::source::{Base, FileIndex, Kind, files, parts};
-use std::io::{Read, Seek, SeekFrom};
 
 /// Largest package database in bytes.
 const MOST_DATABASE: u64 = 64 << 20;
@@ -33,13 +33,7 @@ pub async fn installed(ctx: &Ctx, base: &Base, family: Family) -> Result<String>
     blocking(move || {
         let mut text = String::new();
         for stretch in stretches {
-            let (mut file, _) =
-                store.open(&stretch.blob)?.ok_or_else(|| Error::local("a part of the base vanished from the store"))?;
-            let mut bytes = Vec::new();
-            let read =
-                file.seek(SeekFrom::Start(stretch.start)).and_then(|_| file.take(stretch.size).read_to_end(&mut bytes));
-            read.map_err(|cause| Error::io("reading the package database of the base", cause))?;
-            text += &String::from_utf8_lossy(&bytes);
+            text += &String::from_utf8_lossy(&bytes(&store, &stretch)?);
             text += "\n\n";
         }
         Ok(text)

@@ -14,6 +14,9 @@ mod installed;
 mod pgp;
 mod solve;
 mod stanza;
+mod unpack;
+
+pub use unpack::{Unpacked, unpack};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

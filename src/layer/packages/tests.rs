@@ -1,0 +1,1 @@
+//! Stage 6: how packages are laid out, on small ones made here.
