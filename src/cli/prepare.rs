@@ -10,8 +10,8 @@ use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Found, Placed};
 use crate::manifest::values::Created;
-use crate::manifest::{self, Location, Manifest};
-use crate::oci::{Platform, Reference};
+use crate::manifest::{self, Location, Manifest, Unpinned};
+use crate::oci::Platform;
 use crate::plan::{self, Base, ImagePlan, Lock, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
@@ -83,8 +83,8 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
         Ok((manifest, lock, Arc::new(found), report))
     })
     .await?;
-    for (reference, place) in &manifest.unpinned {
-        report.add(unpinned(session, reference, place).await);
+    for image in &manifest.unpinned {
+        report.add(unpinned(session, image).await);
     }
     let plan = Arc::new(Plan::new(&manifest, &lock));
     if report.errors().next().is_some() {
@@ -167,10 +167,11 @@ fn choose(manifest: &mut Manifest, only: &Platform) -> Result<()> {
     Ok(())
 }
 
-/// A base without a digest: the line to paste, if the registry can be asked.
-async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -> Finding {
-    let finding =
-        Finding::error("unpinned-base", format!("the base `{reference}` lacks its digest")).at(place, "a tag can move");
+/// An image without a digest: the line to paste, if the registry can be asked.
+async fn unpinned(session: &Session<'_>, Unpinned { key, reference, place }: &Unpinned) -> Finding {
+    let what = if *key == "base" { "base" } else { "image" };
+    let finding = Finding::error("unpinned-base", format!("the {what} `{reference}` lacks its digest"))
+        .at(place, "a tag can move");
     let tag = reference.tag.clone().or_else(|| "latest".parse().ok());
     let asked = match &tag {
         Some(tag) if !session.options.offline => {
@@ -182,7 +183,7 @@ async fn unpinned(session: &Session<'_>, reference: &Reference, place: &Place) -
     };
     match (asked, &tag) {
         (Ok(Some(digest)), Some(tag)) => finding
-            .help(format!("write `base = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository)),
+            .help(format!("write `{key} = \"{}:{tag}@{digest}\"`, which is what the tag is now", reference.repository)),
         (Ok(None), Some(tag)) if !session.options.offline => finding.help(format!(
             "the registry has no tag `{tag}` in `{}`; write a tag with its digest",
             reference.repository

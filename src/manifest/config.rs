@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::base::{Base, Local};
 use super::grammar::nearest;
-use super::meant::{Config, Edit, EnvEdit};
+use super::meant::{Config, Edit, EnvEdit, Unpinned};
 use super::read::{Meaning, tidy, without_scheme};
 use super::words;
 use super::written::{Env, Spot, View, Written};
@@ -15,12 +15,20 @@ use crate::oci::{Digest, Reference};
 /// The base; `scratch` stands in for one that is missing or wrong.
 pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
     let Some(spot) = image.text("base") else { return (Base::Scratch, image.place.clone()) };
-    let spot = spot.clone();
+    let base = reference(meaning, spot, "base").unwrap_or(Base::Scratch);
+    (base, spot.place.clone())
+}
+
+/// A pinned image, as `key` names it; one that lacks its digest is noted. Only a base can be `scratch`.
+pub(super) fn reference(meaning: &mut Meaning, spot: &Spot<String>, key: &'static str) -> Option<Base> {
     let directory = meaning.directory.clone();
     let mut unpinned = None;
-    let base = meaning.parsed(&spot, "base", |text| {
+    let base = meaning.parsed(spot, "base", |text| {
         if text == "scratch" {
-            return Ok(Some(Base::Scratch));
+            return match key {
+                "base" => Ok(Some(Base::Scratch)),
+                _ => Err(Error::usage("`scratch` is no image and holds no files").hint("name an image by its digest")),
+            };
         }
         for (prefix, make) in [("oci:", Base::Layout as fn(Local) -> Base), ("oci-archive:", Base::Archive)] {
             if let Some(rest) = text.strip_prefix(prefix) {
@@ -36,12 +44,13 @@ pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
             }
         }
     });
-    if let Some(reference) = unpinned
-        && !meaning.unpinned.iter().any(|(known, _)| *known == reference)
-    {
-        meaning.unpinned.push((reference, spot.place.clone()));
+    if let Some(reference) = unpinned {
+        let unpinned = Unpinned { key, reference, place: spot.place.clone() };
+        if !meaning.unpinned.contains(&unpinned) {
+            meaning.unpinned.push(unpinned);
+        }
     }
-    (base.flatten().unwrap_or(Base::Scratch), spot.place)
+    base.flatten()
 }
 
 /// Names the algorithm where a digest stands without it.

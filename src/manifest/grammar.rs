@@ -1,5 +1,6 @@
 //! Stage 1: every key that `image.toml` may hold, as one table. The checker, the JSON Schema and the reference are made from it. Pure.
 
+mod inputs;
 mod packages;
 
 use packages::PACKAGES;
@@ -84,6 +85,9 @@ impl Kind {
 /// Fewest hex digits of the commit in a `sha-…` tag, and those that it has without `[tags]`.
 pub const SHA_DIGITS: usize = 12;
 
+/// The entries that stand once, under a single pair of brackets.
+pub const SINGLE: [&str; 2] = ["trust-store", "skeleton"];
+
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, about }
 }
@@ -125,6 +129,10 @@ pub static MANIFEST: Table = Table {
         key("symlink", Kind::Tables(&SYMLINK), "A symbolic link."),
         key("user", Kind::Tables(&USER), "A user, added to /etc/passwd."),
         key("group", Kind::Tables(&GROUP), "A group, added to /etc/group."),
+        key("archive", Kind::Tables(&inputs::ARCHIVE), "The contents of an archive, local or fetched."),
+        key("copy", Kind::Tables(&inputs::COPY), "Files out of another image."),
+        key("trust-store", Kind::Table(&inputs::TRUST_STORE), "Certificates that programs of the image trust."),
+        key("skeleton", Kind::Table(&inputs::SKELETON), "What programs expect in any system."),
         key("remove", Kind::Tables(&REMOVE), "A path of the base that is hidden."),
         key("packages", Kind::Table(&PACKAGES), "Packages of a distribution."),
         key(

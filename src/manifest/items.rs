@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::inputs;
 use super::meant::{Copy, Item, Link, Source, Template, What};
 use super::read::{Meaning, tidy};
 use super::words;
@@ -29,6 +30,10 @@ fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item>
         "symlink" => symlink(meaning, view),
         "user" => user(meaning, view),
         "group" => group(meaning, view),
+        "archive" => inputs::archive(meaning, view).map(What::Archive),
+        "copy" => inputs::taken(meaning, view).map(What::Taken),
+        "trust-store" => inputs::trust_store(meaning, view).map(What::TrustStore),
+        "skeleton" => Some(What::Skeleton(inputs::skeleton(view))),
         _ => Some(What::Remove),
     };
     let owner =
@@ -38,7 +43,7 @@ fn item(meaning: &mut Meaning, table: &'static str, view: &View) -> Option<Item>
     let (dest, into) = dest.clone().unwrap_or_default();
     let place = view.text(if account { "name" } else { "dest" }).map_or(&view.place, |spot| &spot.place).clone();
     let root = into && dest.is_empty();
-    if root && !(matches!(what, Some(What::Copy(_)))) {
+    if root && !(matches!(what, Some(What::Copy(_) | What::Archive(_) | What::Taken(_)))) {
         meaning.report.add(
             Finding::error("path", format!("`/` cannot be the destination of a `[[{table}]]`"))
                 .at(&place, "only a directory's contents can be copied to `/`"),
@@ -63,7 +68,8 @@ fn layer(meaning: &mut Meaning, spot: &Spot<String>) -> Option<String> {
     fits.then_some(name)
 }
 
-fn source(meaning: &mut Meaning, spot: &Spot<String>) -> Option<Source> {
+/// A file or directory of the context.
+pub(super) fn source(meaning: &mut Meaning, spot: &Spot<String>) -> Option<Source> {
     let written = meaning.text(spot)?;
     if written.is_empty() || written.contains('\0') {
         meaning.report.add(

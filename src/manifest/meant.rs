@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::base::Base;
-use super::matcher::Matcher;
+use super::inputs::{Archive, Skeleton, Taken, TrustStore};
 use super::packages::Packages;
 use super::values::{Created, Scope, Values};
+use super::vouch::Vouched;
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Reference, Repository, Tag};
@@ -42,8 +43,19 @@ pub struct Manifest {
     pub tags: Option<TagRules>,
     /// The packages of a distribution.
     pub packages: Option<Packages>,
-    /// A base that lacks its digest, and where it stands.
-    pub unpinned: Vec<(Reference, Place)>,
+    /// The images that lack their digest.
+    pub unpinned: Vec<Unpinned>,
+}
+
+/// An image that is named without its digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpinned {
+    /// The key that names it: `base` or `from`.
+    pub key: &'static str,
+    /// Its name.
+    pub reference: Reference,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// What `[sign]` says.
@@ -159,33 +171,6 @@ impl Bill {
             Bill::CycloneDx => "cyclonedx",
         }
     }
-}
-
-/// What `[base.verify]` asks of the base.
-#[derive(Clone, Debug)]
-pub struct Vouched {
-    /// Who must have signed it.
-    pub who: Voucher,
-    /// Whether a key's signature must stand in a transparency log.
-    pub require_log: bool,
-    /// The trusted root that counts, absolute.
-    pub trusted_root: Option<PathBuf>,
-    /// Where that is said.
-    pub place: Place,
-}
-
-/// Somebody who signs.
-#[derive(Clone, Debug)]
-pub enum Voucher {
-    /// The holder of the key in this file, absolute.
-    Key(PathBuf),
-    /// Whoever is certified as this.
-    Identity {
-        /// The certificate's subject.
-        identity: Matcher,
-        /// Who said so.
-        issuer: Matcher,
-    },
 }
 
 impl FromStr for Bill {
@@ -314,6 +299,14 @@ pub enum What {
     Remove,
     /// All packages of a distribution.
     Packages,
+    /// The contents of an archive.
+    Archive(Archive),
+    /// Files out of another image.
+    Taken(Taken),
+    /// Certificates that are trusted.
+    TrustStore(TrustStore),
+    /// What any system has.
+    Skeleton(Skeleton),
 }
 
 /// A copy of a file or of a directory's contents.

@@ -7,6 +7,7 @@ pub mod base;
 mod check;
 mod config;
 pub mod grammar;
+pub mod inputs;
 mod items;
 pub mod locate;
 mod matcher;
@@ -23,12 +24,14 @@ pub mod words;
 mod written;
 
 pub use base::{Base, Local};
+pub use inputs::{Archive, Location as Whence, Pick, Skeleton, Taken, TrustStore};
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
     Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Link, Manifest, Method, Owner,
-    Pattern, SignatureFormat, Signing, Source, TagRules, Template, Vouched, Voucher, What, Who,
+    Pattern, SignatureFormat, Signing, Source, TagRules, Template, Unpinned, What, Who,
 };
 pub use packages::{Family, Keyring, PackageSource, Packages, Wish};
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};
+pub use vouch::{Vouched, Voucher};

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::base::Base;
-use super::meant::Manifest;
+use super::meant::{Manifest, Unpinned, What};
 use crate::error::{Error, Place, Result, printable};
 use crate::oci::{Digest, Reference, Repository, Tag};
 
 /// The name of an image with a tag that can move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// What it is for: `base` …
+    /// What it is for: `base` or `copy`.
     pub what: &'static str,
     /// Where the image is.
     pub repository: Repository,
@@ -26,20 +26,29 @@ pub struct Pin {
 /// All pins of a manifest, each place once.
 pub fn pins(manifest: &Manifest) -> Vec<Pin> {
     let mut pins: BTreeMap<usize, Pin> = BTreeMap::new();
-    for image in &manifest.images {
-        if let (Base::Registry(pinned), place) = &image.base {
+    let mut add = |what: &'static str, base: &Base, place: &Place| {
+        if let Base::Registry(pinned) = base {
             pins.entry(place.span.start).or_insert_with(|| Pin {
-                what: "base",
+                what,
                 repository: pinned.repository.clone(),
                 tag: pinned.tag.clone(),
                 digest: Some(pinned.digest),
                 place: place.clone(),
             });
         }
+    };
+    for image in &manifest.images {
+        add("base", &image.base.0, &image.base.1);
+        for item in &image.items {
+            if let What::Taken(taken) = &item.what {
+                add("copy", &taken.from, &taken.place);
+            }
+        }
     }
-    for (reference, place) in &manifest.unpinned {
+    for Unpinned { key, reference, place } in &manifest.unpinned {
         let Reference { repository, tag, .. } = reference.clone();
-        pins.insert(place.span.start, Pin { what: "base", repository, tag, digest: None, place: place.clone() });
+        let what = if *key == "base" { "base" } else { "copy" };
+        pins.insert(place.span.start, Pin { what, repository, tag, digest: None, place: place.clone() });
     }
     pins.into_values().collect()
 }

@@ -11,7 +11,7 @@ use super::config;
 use super::grammar::nearest;
 use super::items;
 use super::locate::Location;
-use super::meant::{Annotations, Attest, Bill, Image, Manifest};
+use super::meant::{Annotations, Attest, Bill, Image, Manifest, Unpinned};
 use super::packages;
 use super::sign;
 use super::tags;
@@ -20,7 +20,7 @@ use super::vouch;
 use super::written::{self, Spot, View, Written};
 use crate::error::{Finding, Place, Report, Result, printable};
 use crate::oci::platform::KNOWN;
-use crate::oci::{Platform, Reference, Repository};
+use crate::oci::{Platform, Repository};
 
 /// A manifest and what was found while it was read.
 pub struct Read {
@@ -75,7 +75,7 @@ pub(super) struct Meaning {
     pub(super) scope: Scope,
     pub(super) directory: PathBuf,
     pub(super) report: Report,
-    pub(super) unpinned: Vec<(Reference, Place)>,
+    pub(super) unpinned: Vec<Unpinned>,
 }
 
 impl Meaning {

@@ -246,6 +246,11 @@ fn annotations(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Option<&'static st
 fn items(text: &Arc<Text>, root: &DeTable<'_>) -> Vec<(&'static str, View)> {
     let mut all = Vec::new();
     for (name, table) in grammar::tables() {
+        if let Some((key, value)) = root.get_key_value(name).filter(|_| grammar::SINGLE.contains(&name))
+            && let Some(inner) = value.get_ref().as_table()
+        {
+            all.push((table.name, View::of(text, place_of(text, key.span()), inner)));
+        }
         let Some(array) = root.get(name).and_then(|value| value.get_ref().as_array()) else { continue };
         for item in array.iter() {
             if let Some(inner) = item.get_ref().as_table() {

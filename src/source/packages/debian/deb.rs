@@ -34,7 +34,7 @@ pub fn read(ctx: &Ctx, name: &str, digest: &Digest, mut file: File) -> Result<De
     let refused = |cause: io::Error| Error::remote(format!("the package `{}` is refused: {cause}", printable(name)));
     let parts = parts(&mut file).map_err(refused)?;
     let [control, data] = parts;
-    let mut tar = |(start, size): (u64, u64), part: &str| {
+    let tar = |(start, size): (u64, u64), part: &str| {
         let mut file = file.try_clone().map_err(|cause| Error::io(format!("reading `{name}`"), cause))?;
         file.seek(SeekFrom::Start(start)).map_err(|cause| Error::io(format!("reading `{name}`"), cause))?;
         let input = BufReader::with_capacity(BUFFER, file.take(size));
