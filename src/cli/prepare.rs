@@ -93,14 +93,16 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
+    let found = Arc::new(layer::bring(ctx, &manifest, &found, &mut report).await?);
     let mut placed = Vec::new();
     for (at, base) in bases.iter().enumerate() {
         let index = files(session, &plan.images[at], base).await?;
-        let (plan, found, base) = (plan.clone(), found.clone(), base.clone());
+        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at]).await?;
+        let (plan, base) = (plan.clone(), base.clone());
         let placing = move || {
             let mut report = Report::default();
             let user = &base.image.config.user;
-            Ok((layer::place(&plan.images[at], &found[at], &index, user, &mut report), report))
+            Ok((layer::place(&plan.images[at], &found, &index, user, &mut report), report))
         };
         let (image, own) = aside(ctx, placing).await?;
         placed.push(image);

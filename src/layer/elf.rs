@@ -6,7 +6,7 @@ use object::elf::{DT_NEEDED, DT_NULL, ET_DYN, ET_EXEC, FileHeader32, FileHeader6
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::read::{FileKind, ReadCache, ReadRef};
 
-use super::gather::Found;
+use super::found::Found;
 use super::read;
 use crate::ctx::Ctx;
 use crate::error::{Finding, Kind, Report, Result, printable};
@@ -47,7 +47,7 @@ fn judge(item: &Item, found: &Found) -> Result<Option<Finding>> {
         return Ok(None);
     }
     let program = read::open(path.to_path_buf(), *seen)?;
-    let linked = linked(&ReadCache::new(program.file()));
+    let linked = program.file().map_or(Linked::Not, |file| linked(&ReadCache::new(file)));
     let wanted = if *link == Link::Static { "static" } else { "dynamic" };
     let (what, help) = match (link, linked) {
         (Link::Static, Linked::Static) | (Link::Dynamic, Linked::Dynamic) => return Ok(None),

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use self::walk::{Place as At, Walk};
 use rustix::fs::FileType;
 
+pub use self::walk::stays_inside;
+use super::found::{Found, Kind};
 use super::ignore::{Globs, ImageIgnore};
 use super::read::seen;
-use super::tree::Seen;
+use super::roots;
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Place, Report, Result, printable};
 use crate::manifest::grammar::nearest;
 use crate::manifest::words::unexpanded;
-use crate::manifest::{Copy, Item, Manifest, Source, Template, What};
+use crate::manifest::{Archive, Copy, Item, Manifest, Source, Template, TrustStore, What, Whence};
 use crate::oci::Digest;
 
 mod walk;
@@ -26,30 +28,6 @@ mod walk;
 pub const IMAGE_IGNORE: &str = ".imageignore";
 /// Largest `.imageignore`, and largest file that is rendered, in bytes.
 const MOST_TEXT: u64 = 16 << 20;
-
-/// What one item's source is.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// It has none: the item says all itself.
-    Nothing,
-    /// A file.
-    File { path: Arc<Path>, seen: Seen },
-    /// A rendered file, and the digest of the file that it was rendered from.
-    Text(Arc<[u8]>, Digest),
-    /// A directory's contents: sorted by path.
-    Tree { root: Arc<Path>, entries: Arc<Vec<(Arc<str>, Kind)>> },
-}
-
-/// One thing in a copied directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A file.
-    File(Seen),
-    /// A directory.
-    Directory,
-    /// A link and its target.
-    Link(String),
-}
 
 /// The sources of all items of all platforms, in their order; what several items share is looked at once.
 pub fn gather(ctx: &Ctx, manifest: &Manifest, report: &mut Report) -> Result<Vec<Vec<Found>>> {
@@ -120,6 +98,17 @@ impl Gather<'_> {
             },
             What::Copy(copy) => self.copy(copy),
             What::Template(template) => self.template(template),
+            What::Archive(Archive { location: Whence::File(source, _), .. }) => match self.resolve(source)? {
+                Some((_, facts)) if facts.is_dir() => {
+                    let finding = Finding::error("source", format!("`{}` is a directory", printable(&source.written)));
+                    let finding = finding.at(&source.place, "an `[[archive]]` is one file");
+                    self.report.add(finding.help("use `[[file]]` to copy a directory"));
+                    Ok(Found::Nothing)
+                }
+                Some((path, facts)) => Ok(self.file(&source.written, source, path, &facts)),
+                None => Ok(Found::Nothing),
+            },
+            What::TrustStore(store) => self.certificates(store),
             _ => Ok(Found::Nothing),
         }
     }
@@ -245,6 +234,28 @@ impl Gather<'_> {
         }
     }
 
+    fn certificates(&mut self, store: &TrustStore) -> Result<Found> {
+        let (mut all, mut digests) = (Vec::new(), Vec::new());
+        for source in &store.files {
+            let Some((path, _)) = self.resolve(source)? else { continue };
+            let wrong = |why: String| {
+                let message = format!("`{}` cannot be trusted: {why}", printable(&source.written));
+                Finding::error("certificate", message).at(&source.place, "expected certificates in PEM")
+            };
+            match read_text(&path) {
+                Err(cause) => self.report.add(wrong(cause.to_string())),
+                Ok(text) => match roots::read(&text) {
+                    Err((line, why)) => self.report.add(wrong(format!("line {line}: {why}"))),
+                    Ok(certificates) => {
+                        all.extend(certificates);
+                        digests.push((source.written.clone(), Digest::of(text.as_bytes())));
+                    }
+                },
+            }
+        }
+        Ok(Found::Certificates(Arc::new(all), digests))
+    }
+
     fn copy(&mut self, copy: &Copy) -> Result<Found> {
         let Some((path, facts)) = self.resolve(&copy.source)? else { return Ok(Found::Nothing) };
         if !facts.is_dir() {
@@ -264,38 +275,17 @@ impl Gather<'_> {
     }
 
     fn tree(&mut self, copy: &Copy, root: PathBuf) -> Result<Found> {
-        let (include, exclude) = (words(&copy.include), words(&copy.exclude));
-        let globs = Globs::new(&include, &exclude);
-        let globs = match globs {
-            Ok(globs) => globs,
-            Err((at, error)) => {
-                let place =
-                    copy.include.iter().chain(&copy.exclude).nth(at).map_or(&copy.source.place, |(_, place)| place);
-                self.report.add(
-                    Finding::error("glob", error.message())
-                        .at(place, "")
-                        .help("globs follow gitignore, as in `**/*.html`"),
-                );
-                return Ok(Found::Nothing);
-            }
+        let Some(globs) = globs(&copy.include, &copy.exclude, &copy.source.place, self.report) else {
+            return Ok(Found::Nothing);
         };
-        let mut walk = Walk { copy, globs, matched: vec![false; include.len()], entries: Vec::new() };
+        let mut walk = Walk { copy, globs, matched: vec![false; copy.include.len()], entries: Vec::new() };
         let handle = walk::open(rustix::fs::CWD, &root).map_err(|cause| {
             Error::io(format!("reading the directory `{}`", printable(&copy.source.written)), cause)
         })?;
         self.walk(&mut walk, &At { handle, path: &root, below: "" }, 0)?;
-        for ((glob, place), _) in copy.include.iter().zip(&walk.matched).filter(|(_, matched)| !**matched) {
-            self.report.add(
-                Finding::error(
-                    "empty-include",
-                    format!("`{}` matches nothing in `{}`", printable(glob), printable(&copy.source.written)),
-                )
-                .at(place, "")
-                .help("globs follow gitignore and are relative to `src`"),
-            );
-        }
+        unmatched(&copy.include, &walk.matched, &copy.source.written, self.report);
         let mut entries = walk.entries;
-        if include.is_empty() && entries.is_empty() {
+        if copy.include.is_empty() && entries.is_empty() {
             self.report.add(
                 Finding::error(
                     "empty-source",
@@ -307,6 +297,31 @@ impl Gather<'_> {
         }
         entries.sort_by(|(one, _), (two, _)| one.cmp(two));
         Ok(Found::Tree { root: root.into(), entries: Arc::new(entries) })
+    }
+}
+
+/// The globs of an item, unless one of them is wrong, which is told.
+pub(super) fn globs(
+    include: &[(String, Place)],
+    exclude: &[(String, Place)],
+    place: &Place,
+    report: &mut Report,
+) -> Option<Globs> {
+    let globs = Globs::new(&words(include), &words(exclude));
+    let told = globs.map_err(|(at, error)| {
+        let place = include.iter().chain(exclude).nth(at).map_or(place, |(_, place)| place);
+        let finding = Finding::error("glob", error.message()).at(place, "");
+        report.add(finding.help("globs follow gitignore, as in `**/*.html`"));
+    });
+    told.ok()
+}
+
+/// Tells of each `include` that matched nothing.
+pub(super) fn unmatched(include: &[(String, Place)], matched: &[bool], from: &str, report: &mut Report) {
+    for ((glob, place), _) in include.iter().zip(matched).filter(|(_, matched)| !**matched) {
+        let message = format!("`{}` matches nothing in `{}`", printable(glob), printable(from));
+        let finding = Finding::error("empty-include", message).at(place, "");
+        report.add(finding.help("globs follow gitignore and are relative to `src`"));
     }
 }
 

@@ -2,30 +2,36 @@
 //! each exactly as it was listed.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use sha2::{Digest as _, Sha256};
-
-use super::gather::{Found, Kind};
-use super::read;
-use super::tree::Seen;
+use super::bring::digest;
+use super::found::{Found, Kind};
 use crate::ctx::Ctx;
 use crate::error::Result;
-use crate::manifest::{Manifest, Source, What};
+use crate::manifest::{Base, Manifest, Source, What, Whence};
 use crate::oci::Digest;
-
-/// How many bytes are read at once.
-const CHUNK: usize = 256 << 10;
 
 /// A source of an image.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Input {
-    /// The path as the manifest has it, with its templates rendered.
+    /// The path or URL as the manifest has it, with its templates rendered; of an image its name.
     pub name: String,
-    /// The digest of a file; of a directory that of its list, as of [`directory`].
+    /// Its digest; of a directory that of its list, as of [`directory`].
     pub digest: Digest,
-    /// Whether it is a directory.
-    pub directory: bool,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a source comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A file of the context.
+    File,
+    /// A directory of the context.
+    Directory,
+    /// A file from the web.
+    Web,
+    /// Another image.
+    Image(Base),
 }
 
 /// The sources of all items of all platforms, each once, by name; `found` are their files.
@@ -33,27 +39,55 @@ pub fn inputs(ctx: &Ctx, manifest: &Manifest, found: &[Vec<Found>]) -> Result<Ve
     let mut inputs = BTreeSet::new();
     for (image, found) in manifest.images.iter().zip(found) {
         for (item, found) in image.items.iter().zip(found) {
-            let Some(source) = source(&item.what) else { continue };
-            let name = source.written.clone();
-            inputs.extend(match found {
-                Found::Nothing => None,
-                Found::Text(_, digest) => Some(Input { name, digest: *digest, directory: false }),
-                Found::File { path, seen } => {
-                    Some(Input { name, digest: digest(ctx, path.to_path_buf(), *seen)?, directory: false })
-                }
-                Found::Tree { root, entries } => {
-                    let mut list = Vec::new();
-                    for (below, kind) in entries.iter() {
-                        if let Kind::File(seen) = kind {
-                            list.push((below.to_string(), digest(ctx, root.join(&**below), *seen)?));
-                        }
-                    }
-                    Some(Input { name, digest: directory(&list), directory: true })
-                }
-            });
+            add(ctx, &item.what, found, &mut inputs)?;
         }
     }
     Ok(inputs.into_iter().collect())
+}
+
+fn add(ctx: &Ctx, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> Result<()> {
+    let mut add = |name: &str, digest: Digest, origin: Origin| {
+        inputs.insert(Input { name: name.to_string(), digest, origin });
+    };
+    match (what, found) {
+        (What::Archive(archive), Found::Brought(brought)) => {
+            let origin = if matches!(archive.location, Whence::Web { .. }) { Origin::Web } else { Origin::File };
+            add(archive.location.written(), brought.from, origin);
+        }
+        (What::Taken(taken), Found::Brought(brought)) => {
+            add(&name(&taken.from), brought.from, Origin::Image(taken.from.clone()));
+        }
+        (_, Found::Certificates(_, files)) => files.iter().for_each(|(name, digest)| add(name, *digest, Origin::File)),
+        (_, Found::Text(_, digest)) => {
+            source(what).into_iter().for_each(|source| add(&source.written, *digest, Origin::File))
+        }
+        (_, Found::File { path, seen }) => {
+            let digest = digest(ctx, path, *seen)?;
+            source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::File));
+        }
+        (_, Found::Tree { root, entries }) => {
+            let mut list = Vec::new();
+            for (below, kind) in entries.iter() {
+                if let Kind::File(seen) = kind {
+                    list.push((below.to_string(), digest(ctx, &root.join(&**below), *seen)?));
+                }
+            }
+            let digest = directory(&list);
+            source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::Directory));
+        }
+        (_, Found::Nothing | Found::Bundle(_) | Found::Brought(_)) => {}
+    }
+    Ok(())
+}
+
+/// An image's name without its digest.
+fn name(image: &Base) -> String {
+    match image {
+        Base::Registry(pinned) => pinned.repository.to_string(),
+        Base::Layout(local) => format!("oci:{}", local.written),
+        Base::Archive(local) => format!("oci-archive:{}", local.written),
+        Base::Scratch => "scratch".to_string(),
+    }
 }
 
 fn source(what: &What) -> Option<&Source> {
@@ -63,18 +97,6 @@ fn source(what: &What) -> Option<&Source> {
         What::Template(template) => Some(&template.source),
         _ => None,
     }
-}
-
-fn digest(ctx: &Ctx, path: PathBuf, seen: Seen) -> Result<Digest> {
-    let (mut source, mut hasher, mut chunk) = (read::open(path, seen)?, Sha256::new(), vec![0; CHUNK]);
-    loop {
-        ctx.cancel.check()?;
-        let count = source.fill(&mut chunk)?;
-        let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        hasher.update(bytes);
-    }
-    source.finish()?;
-    Ok(Digest::finish(hasher))
 }
 
 /// The digest of a directory: that of a line for each file, its digest in hex, two spaces and its path, in the order of the paths

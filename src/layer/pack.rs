@@ -7,7 +7,7 @@ use super::compress;
 use super::pipe::{Feed, Pipe, Stop};
 use super::read;
 use super::tar;
-use super::tree::{Body, Content, Entry, Mode, Tree};
+use super::tree::{Body, Entry, Mode, Tree};
 use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::oci::media::Compression;
@@ -79,7 +79,7 @@ pub fn pack(
 
 /// Packs one tree through a pipeline.
 pub(super) fn run(tree: &Tree, pipe: &Pipe) -> Result<Packed, PackError> {
-    let (poured, modes) = pipe.run(|feed| write(tree, pipe.cancel, feed))?;
+    let (poured, modes) = pipe.run(|feed| write(tree, pipe, feed))?;
     let descriptor = Descriptor::new(pipe.compression.layer(), poured.blob.digest, poured.blob.size);
     Ok(Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes })
 }
@@ -87,8 +87,7 @@ pub(super) fn run(tree: &Tree, pipe: &Pipe) -> Result<Packed, PackError> {
 /// About how many blocks there can be to compress; more threads than that have nothing to do.
 fn most_blocks(tree: &Tree, compression: Compression) -> usize {
     let size = |entry: &Entry| match &entry.body {
-        Body::File(Content::Inline(bytes)) => bytes.len() as u64,
-        Body::File(Content::Disk(disk)) => disk.seen.size,
+        Body::File(content) => content.size(),
         Body::Directory | Body::Link(_) | Body::Whiteout => 0,
     };
     let total = tree.values().fold(0u64, |total, entry| total.saturating_add(size(entry)).saturating_add(AROUND));
@@ -96,18 +95,18 @@ fn most_blocks(tree: &Tree, compression: Compression) -> usize {
 }
 
 /// Writes the whole tar and returns the entries' modes.
-fn write(tree: &Tree, cancel: &Cancel, feed: &mut Feed) -> Result<Vec<u16>, Stop> {
+fn write(tree: &Tree, pipe: &Pipe, feed: &mut Feed) -> Result<Vec<u16>, Stop> {
     let mut chunk = vec![0; CHUNK];
     let mut modes = Vec::with_capacity(tree.len());
     for (path, entry) in tree {
-        cancel.check()?;
-        modes.push(write_entry(path, entry, &mut chunk, feed)?);
+        pipe.cancel.check()?;
+        modes.push(write_entry(path, entry, pipe.store, &mut chunk, feed)?);
     }
     feed.put(&tar::END)?;
     Ok(modes)
 }
 
-fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> Result<u16, Stop> {
+fn write_entry(path: &str, entry: &Entry, store: &Store, chunk: &mut [u8], feed: &mut Feed) -> Result<u16, Stop> {
     let blame = |error: Error| PackError { item: Some(entry.item), error };
     let mut header = Vec::new();
     let mut begin = |mode: u16, size: u64, feed: &mut Feed| -> Result<u16, Stop> {
@@ -123,22 +122,16 @@ fn write_entry(path: &str, entry: &Entry, chunk: &mut [u8], feed: &mut Feed) -> 
                 Err(blame(Error::bug(format!("packing the entry `{path}`: its mode is not set"))).into())
             }
         },
-        Body::File(Content::Inline(bytes)) => {
-            let mode = begin(file_mode(entry.mode, bytes), bytes.len() as u64, feed)?;
-            feed.put(bytes)?;
-            end(bytes.len() as u64, feed)?;
-            Ok(mode)
-        }
-        Body::File(Content::Disk(disk)) => {
-            let mut source = read::open(disk.path(), disk.seen).map_err(blame)?;
+        Body::File(content) => {
+            let mut source = read::content(content, store).map_err(blame)?;
             let mut count = source.fill(chunk).map_err(blame)?;
-            let mode = begin(file_mode(entry.mode, chunk.get(..count).unwrap_or_default()), disk.seen.size, feed)?;
+            let mode = begin(file_mode(entry.mode, chunk.get(..count).unwrap_or_default()), content.size(), feed)?;
             while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {
                 feed.put(bytes)?;
                 count = source.fill(chunk).map_err(blame)?;
             }
             source.finish().map_err(blame)?;
-            end(disk.seen.size, feed)?;
+            end(content.size(), feed)?;
             Ok(mode)
         }
     }

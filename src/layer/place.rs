@@ -4,20 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::accounts::{self, Accounts};
-use super::gather::{self, Found};
-use super::tree::{Body, Content, Disk, Entry, Mode, Tree};
+use super::found::Found;
+use super::tree::{Body, Content, Entry, Mode, Tree};
 use crate::error::{Finding, Report, printable};
 use crate::manifest::{Item, What};
 use crate::plan::ImagePlan;
 use crate::source::{FileIndex, Kind, Obstacle, Parent};
 
+mod bundle;
+mod items;
 mod remove;
 mod shape;
+mod skeleton;
 
 /// The mode of directories that nobody declared, and of declared ones without a mode.
 const DIR_MODE: u16 = 0o755;
-/// The mode of a program.
-const PROGRAM_MODE: u16 = 0o755;
 /// The mode of account files that the base does not have, and of whiteouts.
 const PLAIN_MODE: u16 = 0o644;
 /// The mode of links.
@@ -41,6 +42,8 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     let gone = remove::gone(&image.items, index);
     let view = (!gone.is_empty()).then(|| index.without(&gone));
     let (base, index) = (index, view.as_ref().unwrap_or(index));
+    let peopled = skeleton::accounts(&image.items, index);
+    let index = peopled.as_ref().unwrap_or(index);
     let accounts = Accounts::new(index, &image.items);
     let user = user(image, &accounts, base_user, report);
     let mut place = Place {
@@ -60,6 +63,7 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     for file in accounts::files(index, &image.items, &place.accounts, place.report) {
         place.account_file(file);
     }
+    place.skeleton();
     let whiteouts = place.whiteouts();
     let own = shape::shape(place.own, index, &image.items, whiteouts, place.report);
     let mut trees = vec![Tree::new(); image.layers.len()];
@@ -75,6 +79,8 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
 fn origin(item: &Item, here: &str) -> String {
     match &item.what {
         What::Copy(copy) => format!("{here}, from `{}`", printable(&copy.source.written)),
+        What::Archive(archive) => format!("{here}, from `{}`", printable(archive.location.written())),
+        What::Taken(taken) => format!("{here}, from `{}`", taken.from),
         _ => here.to_string(),
     }
 }
@@ -116,93 +122,6 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn item(&mut self, at: u32, item: &Item, found: &Found) {
-        if item.dest.is_empty() && !item.into {
-            return; // an account, or a destination that was wrong and is reported
-        }
-        let (uid, gid) = match &item.owner {
-            Some((owner, place)) => match self.accounts.owner(owner, place, self.report) {
-                Some(owner) => owner,
-                None => return,
-            },
-            None => (0, 0),
-        };
-        let entry = |body: Body, mode: Mode| Entry { body, mode, uid, gid, capabilities: 0, item: at };
-        let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
-        let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
-        match (&item.what, found) {
-            (What::Binary { source, capabilities, .. }, Found::File { path, seen }) => {
-                let Some(dest) = self.dest(item, source.path.file_name()) else { return };
-                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
-                self.put(at, &dest, Entry { capabilities: *capabilities, ..entry(body, fixed(PROGRAM_MODE)) });
-            }
-            (What::Copy(copy), Found::File { path, seen }) => {
-                let Some(dest) = self.dest(item, copy.source.path.file_name()) else { return };
-                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
-                self.put(at, &dest, entry(body, content));
-            }
-            (What::Copy(copy), Found::Tree { root, entries }) => {
-                for (path, kind) in entries.iter() {
-                    let dest = if item.dest.is_empty() { path.to_string() } else { format!("{}/{path}", item.dest) };
-                    let (body, mode) = match kind {
-                        gather::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
-                        gather::Kind::Link(target) => (Body::Link(target.clone()), Mode::Fixed(LINK_MODE)),
-                        gather::Kind::File(seen) => {
-                            let disk = Disk { root: root.clone(), below: Some(path.clone()), seen: *seen };
-                            (Body::File(Content::Disk(disk)), content)
-                        }
-                    };
-                    self.put(at, &dest, entry(body, mode));
-                }
-            }
-            (What::Inline(bytes), _) | (What::Template(_), Found::Text(bytes, _)) => {
-                let name = match &item.what {
-                    What::Template(template) => template.source.path.file_name(),
-                    _ => None,
-                };
-                let Some(dest) = self.dest(item, name) else { return };
-                self.put(at, &dest, entry(Body::File(Content::Inline(bytes.clone())), content));
-            }
-            (What::Dir, _) => self.put(at, &item.dest, entry(Body::Directory, fixed(DIR_MODE))),
-            (What::Symlink { target }, _) => {
-                if let Some(dest) = self.dest(item, None) {
-                    self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The destination of a single thing: into a directory it keeps its name.
-    fn dest(&mut self, item: &Item, name: Option<&std::ffi::OsStr>) -> Option<String> {
-        let leads_to_directory = || {
-            let real = self.index.resolve(&item.dest)?;
-            matches!(self.index.get(&real)?.kind, Kind::Directory).then_some(real)
-        };
-        match (item.into, name.and_then(std::ffi::OsStr::to_str)) {
-            (true, Some(name)) => {
-                Some(if item.dest.is_empty() { name.into() } else { format!("{}/{name}", item.dest) })
-            }
-            (true, None) => {
-                let finding =
-                    Finding::error("path", format!("`/{}/` needs the file's name behind it", printable(&item.dest)));
-                self.report.add(finding.at(&item.place, "there is no source whose name could be kept"));
-                None
-            }
-            (false, Some(name)) if !item.replace && leads_to_directory().is_some() => {
-                let dest = printable(&item.dest);
-                self.report.add(
-                    Finding::error("base-conflict", format!("the base has a directory at `/{dest}`"))
-                        .at(&item.place, "a file is put over it")
-                        .help(format!("write `/{dest}/` to put it into the directory as `{}`", printable(name)))
-                        .help("or say `replace = true` to hide the directory"),
-                );
-                None
-            }
-            (false, _) => Some(item.dest.clone()),
-        }
-    }
-
     /// The real path of a destination: links of the base in its parents are followed.
     fn real(&mut self, at: u32, dest: &str) -> Option<String> {
         let (directory, name) = dest.rsplit_once('/').unwrap_or(("", dest));

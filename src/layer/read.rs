@@ -1,23 +1,59 @@
-//! Stage 6: the bytes of one source file, exactly as it was listed. A path and what was seen in, its bytes out, or the
-//! refusal of a file that changed. May read that file and nothing else.
+//! Stage 6: the bytes of one entry, exactly as it was listed. Where they are in, the bytes out, or the refusal of a file that changed.
+//! May read that file, or the store, and nothing else.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 
-use super::tree::Seen;
+use super::tree::{Content, Seen};
 use crate::error::{Error, Result};
+use crate::oci::Digest;
+use crate::source::Stretch;
+use crate::store::Store;
 
-/// A source file that is being read.
+/// A content that is being read.
 pub struct Source {
-    file: File,
-    path: PathBuf,
-    seen: Seen,
+    from: From,
     left: u64,
+}
+
+/// Where a content comes from.
+enum From {
+    /// The manifest.
+    Memory(Cursor<Arc<[u8]>>),
+    /// A file of this machine, which must stay what was seen.
+    Disk { file: File, path: PathBuf, seen: Seen },
+    /// A blob of the store.
+    Store(File, Digest),
+}
+
+/// Opens any content of an entry. Every byte of every layer comes through here.
+pub fn content(content: &Content, store: &Store) -> Result<Source> {
+    match content {
+        Content::Inline(bytes) => {
+            Ok(Source { from: From::Memory(Cursor::new(bytes.clone())), left: bytes.len() as u64 })
+        }
+        Content::Disk(disk) => open(disk.path(), disk.seen),
+        Content::Stored(stretch) => stored(stretch, store),
+    }
+}
+
+fn stored(stretch: &Stretch, store: &Store) -> Result<Source> {
+    let blob = stretch.blob;
+    let (mut file, _) = store.open(&blob)?.ok_or_else(|| vanished(&blob))?;
+    let sought = file.seek(SeekFrom::Start(stretch.start));
+    sought.map_err(|cause| Error::io(format!("reading the blob {blob}"), cause))?;
+    Ok(Source { from: From::Store(file, blob), left: stretch.size })
+}
+
+fn vanished(blob: &Digest) -> Error {
+    Error::local(format!("the blob {blob} vanished from the store, or was cut short"))
+        .hint("run again; it is made anew")
 }
 
 /// Opens a file without following a link and without waiting; it must be what was seen.
@@ -28,7 +64,7 @@ pub fn open(path: PathBuf, seen: Seen) -> Result<Source> {
         Err(cause) if gone(&cause) => return Err(changed(&path).because(cause)),
         Err(cause) => return Err(Error::io(format!("reading `{}`", path.display()), cause)),
     };
-    let source = Source { file, path, seen, left: seen.size };
+    let source = Source { from: From::Disk { file, path, seen }, left: seen.size };
     source.verify()?;
     Ok(source)
 }
@@ -46,9 +82,12 @@ fn changed(path: &Path) -> Error {
 }
 
 impl Source {
-    /// The open file, for who reads parts of it.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// The open file of this machine, for who reads parts of it.
+    pub fn file(&self) -> Option<&File> {
+        match &self.from {
+            From::Disk { file, .. } => Some(file),
+            From::Memory(_) | From::Store(..) => None,
+        }
     }
 
     /// Fills the buffer with the next bytes and says how many they are: fewer than it holds only at the end of what was listed.
@@ -57,7 +96,7 @@ impl Source {
         let mut done = 0;
         while let Some(room) = buffer.get_mut(done..most).filter(|room| !room.is_empty()) {
             match self.next(room)? {
-                0 => return Err(changed(&self.path)),
+                0 => return Err(self.short()),
                 count => done += count,
             }
         }
@@ -65,30 +104,50 @@ impl Source {
         Ok(done)
     }
 
-    /// Ends the reading: nothing may follow, and the file must still be what was seen.
+    /// Ends the reading: of a file nothing may follow, and it must still be what was seen.
     pub fn finish(mut self) -> Result<()> {
-        if self.left != 0 || self.next(&mut [0])? != 0 {
-            return Err(changed(&self.path));
+        let more = matches!(self.from, From::Disk { .. }) && self.next(&mut [0])? != 0;
+        if self.left != 0 || more {
+            return Err(self.short());
         }
         self.verify()
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
-            match self.file.read(buffer) {
+            let read = match &mut self.from {
+                From::Memory(bytes) => bytes.read(buffer),
+                From::Disk { file, .. } | From::Store(file, _) => file.read(buffer),
+            };
+            match read {
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 done => return done.map_err(|cause| self.failed(cause)),
             }
         }
     }
 
-    fn verify(&self) -> Result<()> {
-        let facts = self.file.metadata().map_err(|cause| self.failed(cause))?;
-        if facts.is_file() && seen(&facts) == self.seen { Ok(()) } else { Err(changed(&self.path)) }
+    /// Fails unless a file is still what was seen.
+    pub fn verify(&self) -> Result<()> {
+        let From::Disk { file, path, seen } = &self.from else { return Ok(()) };
+        let facts = file.metadata().map_err(|cause| self.failed(cause))?;
+        if facts.is_file() && self::seen(&facts) == *seen { Ok(()) } else { Err(changed(path)) }
+    }
+
+    /// The error for a content that is shorter or longer than was listed.
+    fn short(&self) -> Error {
+        match &self.from {
+            From::Disk { path, .. } => changed(path),
+            From::Store(_, blob) => vanished(blob),
+            From::Memory(_) => Error::bug("a content of the manifest changed"),
+        }
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        Error::io(format!("reading `{}`", self.path.display()), cause)
+        match &self.from {
+            From::Disk { path, .. } => Error::io(format!("reading `{}`", path.display()), cause),
+            From::Store(_, blob) => Error::io(format!("reading the blob {blob}"), cause),
+            From::Memory(_) => Error::bug("a content of the manifest cannot be read").because(cause),
+        }
     }
 }
 

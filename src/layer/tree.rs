@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::source::Stretch;
+
 /// The entries of one layer by path: relative, without `./` and without a trailing `/`, in the order of their bytes, so that
 /// a directory stands before what is in it. A whiteout stands under its `.wh.` name.
 pub type Tree = BTreeMap<String, Entry>;
@@ -45,6 +47,8 @@ pub enum Content {
     Inline(Arc<[u8]>),
     /// A file of this machine.
     Disk(Disk),
+    /// A blob of the store: an archive, another image or a package that was read into it.
+    Stored(Stretch),
 }
 
 impl Content {
@@ -53,6 +57,7 @@ impl Content {
         match self {
             Content::Inline(bytes) => bytes.len() as u64,
             Content::Disk(disk) => disk.seen.size,
+            Content::Stored(stretch) => stretch.size,
         }
     }
 }

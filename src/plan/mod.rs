@@ -55,7 +55,7 @@ pub struct ImagePlan {
 /// One layer: a name for people and for the history, and its items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerPlan {
-    /// `files`, `binaries` or a name of the manifest.
+    /// `imports`, `files`, `binaries` or a name of the manifest.
     pub name: String,
     /// Places in [`ImagePlan::items`].
     pub items: Vec<u32>,
@@ -107,7 +107,8 @@ fn image(image: &Image, packages: Vec<Package>) -> ImagePlan {
     }
 }
 
-/// Groups by rate of change, slowest first: packages, files, named layers in the order in which they are first named, binaries.
+/// Groups by rate of change, slowest first: packages, archives and copies, files, named layers in the order in which they are first
+/// named, binaries.
 /// What is removed stands in the first layer made.
 fn layers(items: &[Item]) -> Vec<LayerPlan> {
     let mut groups: BTreeMap<(u8, usize), LayerPlan> = BTreeMap::new();
@@ -126,11 +127,12 @@ fn layers(items: &[Item]) -> Vec<LayerPlan> {
                     named.push(name);
                     named.len() - 1
                 });
-                ((2, order), name.as_str())
+                ((3, order), name.as_str())
             }
             (None, What::Packages) => ((0, 0), "packages"),
-            (None, What::Binary { .. }) => ((3, 0), "binaries"),
-            (None, _) => ((1, 0), "files"),
+            (None, What::Archive(_) | What::Taken(_)) => ((1, 0), "imports"),
+            (None, What::Binary { .. }) => ((4, 0), "binaries"),
+            (None, _) => ((2, 0), "files"),
         };
         groups.entry(key).or_insert_with(|| LayerPlan { name: name.to_string(), items: Vec::new() }).items.push(at);
     }

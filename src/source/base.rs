@@ -38,14 +38,23 @@ impl Base {
 ///
 /// Layers of a media type that is no layer of files (in-toto statements, wasm, encrypted layers …) make the whole manifest refused.
 pub async fn base(ctx: &Ctx, reference: &plan::Base, platform: &Platform) -> Result<Base> {
+    let read = read(ctx, reference, platform).await;
+    read.map_err(|error: Error| error.context(format!("reading the base `{reference}`")))
+}
+
+/// The same for an image that is no base, whose files are wanted.
+pub async fn image(ctx: &Ctx, reference: &plan::Base, platform: &Platform) -> Result<Base> {
+    let read = read(ctx, reference, platform).await;
+    read.map_err(|error: Error| error.context(format!("reading the image `{reference}`")))
+}
+
+async fn read(ctx: &Ctx, reference: &plan::Base, platform: &Platform) -> Result<Base> {
     let named = match reference {
         plan::Base::Scratch => return Ok(scratch(platform)),
         plan::Base::Registry(pinned) => pinned.digest,
         plan::Base::Layout(local) | plan::Base::Archive(local) => local.digest,
     };
-    let chosen = choose(ctx, reference, &named, platform).await;
-    let Chosen { descriptor, manifest, image } =
-        chosen.map_err(|error: Error| error.context(format!("reading the base `{reference}`")))?;
+    let Chosen { descriptor, manifest, image } = choose(ctx, reference, &named, platform).await?;
     Ok(Base {
         reference: reference.clone(),
         platform: platform.clone(),

@@ -173,10 +173,10 @@ async fn outside(ctx: &Ctx, reference: &plan::Base, digest: &Digest, what: &str)
 }
 
 /// Does file work or computation on a thread that may wait.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(cause) => Err(Error::bug("a thread of the work on the base ended early").because(cause)),
+        Err(cause) => Err(Error::bug("a thread that reads ended early").because(cause)),
     }
 }
 

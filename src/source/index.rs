@@ -100,6 +100,18 @@ impl FileIndex {
         rest
     }
 
+    /// The same files with these texts as account files, where they are given.
+    pub fn with_accounts(&self, passwd: Option<&str>, group: Option<&str>) -> FileIndex {
+        let mut peopled = self.clone();
+        if let Some(text) = passwd {
+            (peopled.passwd, peopled.texts.0) = (text.as_bytes().to_vec(), text.to_string());
+        }
+        if let Some(text) = group {
+            (peopled.group, peopled.texts.1) = (text.as_bytes().to_vec(), text.to_string());
+        }
+        peopled
+    }
+
     /// What stands at exactly this path; no link is followed. A `/` at either end is ignored, so `/` is the root.
     pub fn get(&self, path: &str) -> Option<&Node> {
         self.at(path.trim_matches('/').as_bytes())

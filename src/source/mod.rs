@@ -37,11 +37,11 @@ pub mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Base, base, index_of};
-pub use blob::fetch;
+pub use self::image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
+pub use base::{Base, base, image, index_of};
+pub use blob::{blocking, fetch};
 pub use contents::{Layer, gather, layer, refused, unpacked};
 pub use files::files;
-pub use image::{Attached, Image, Paper, attached, fetch_from, has, is_document, open, within};
 pub use index::{Bytes, FileIndex, Kind, Node};
 pub use list::plain;
 pub use member::{Body as MemberBody, Member, Stretch};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::layer::Input;
+use crate::layer::{Input, Origin};
 use crate::manifest::Manifest;
 use crate::oci::{Digest, Repository};
 use crate::plan::{self, Plan};
@@ -138,21 +138,33 @@ fn dependencies(facts: &Facts<'_>) -> Vec<Value> {
         .collect();
     all.extend(bases.into_values());
     all.extend(facts.inputs.iter().map(|input| {
-        let algorithm = if input.directory { "dirHash" } else { "sha256" };
-        json!({ "name": input.name, "digest": { algorithm: input.digest.hex() }, "annotations": { "role": "input" } })
+        let algorithm = if input.origin == Origin::Directory { "dirHash" } else { "sha256" };
+        let uri = match &input.origin {
+            Origin::File | Origin::Directory => None,
+            Origin::Web => Some(input.name.clone()),
+            Origin::Image(image) => registry(image, &input.digest).map(|(_, uri)| uri),
+        };
+        let digest = json!({ algorithm: input.digest.hex() });
+        let mut value = json!({ "name": input.name, "digest": digest, "annotations": { "role": "input" } });
+        if let Some(uri) = uri {
+            value["uri"] = json!(uri);
+        }
+        value
     }));
     all
 }
 
 /// What a base is called, and its package URL.
 fn named(base: &Base) -> (String, Option<String>) {
-    match (&base.reference, &base.named) {
-        (plan::Base::Registry(pinned), Some(digest)) => {
-            let tag = pinned.tag.as_ref().map(|tag| tag.as_str());
-            (pinned.repository.to_string(), Some(sbom::image_purl(&pinned.repository, digest, tag, None)))
-        }
-        _ => ("base".to_string(), None),
-    }
+    let found = base.named.and_then(|digest| registry(&base.reference, &digest));
+    found.map_or(("base".to_string(), None), |(name, uri)| (name, Some(uri)))
+}
+
+/// The name and the package URL of an image in a registry.
+fn registry(reference: &plan::Base, digest: &Digest) -> Option<(String, String)> {
+    let plan::Base::Registry(pinned) = reference else { return None };
+    let tag = pinned.tag.as_ref().map(|tag| tag.as_str());
+    Some((pinned.repository.to_string(), sbom::image_purl(&pinned.repository, digest, tag, None)))
 }
 
 /// What a rebuild of an image showed, as SLSA's verification summary v1. It holds no time: the signature has one.

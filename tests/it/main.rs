@@ -15,6 +15,7 @@ mod faults;
 mod git;
 mod golden;
 mod http;
+mod imports;
 mod layers;
 mod mock;
 mod outputs;

@@ -38,7 +38,7 @@ impl Walk<'_> {
 }
 
 /// Whether a link at `path` with this target stays inside of the copied directory.
-fn stays_inside(path: &str, target: &str) -> bool {
+pub fn stays_inside(path: &str, target: &str) -> bool {
     if target.starts_with('/') || target.is_empty() {
         return false;
     }

@@ -26,8 +26,15 @@ use crate::source::member::Member;
 use crate::source::parcel::Parcel;
 
 /// Reads an archive, or recalls it. Its members are sorted by path, and each parent of a path is a directory among them. `digest` is that
-/// of the whole file, which was verified before; `name` is for messages.
-pub fn read(ctx: &Ctx, name: &str, digest: &Digest, mut file: File) -> Result<Vec<Member>> {
+/// of the whole file, which was verified before; `proof` is asked at the end, before anything is remembered, whether the file is still
+/// the same. `name` is for messages.
+pub fn read(
+    ctx: &Ctx,
+    name: &str,
+    digest: &Digest,
+    mut file: File,
+    proof: impl FnOnce() -> Result<()>,
+) -> Result<Vec<Member>> {
     if let Some(members) = memo::recall(ctx, digest)? {
         return Ok(members);
     }
@@ -37,10 +44,10 @@ pub fn read(ctx: &Ctx, name: &str, digest: &Digest, mut file: File) -> Result<Ve
         Ok((Packing::of(&mut file)?, size))
     };
     let (packing, size) = open().map_err(|cause| refused(name, cause))?;
-    if packing == Packing::Zip {
-        return keep(ctx, name, digest, |roll, parcel| zip::read(file, size, &ctx.cancel, roll, parcel));
-    }
-    tar(ctx, name, digest, BufReader::with_capacity(BUFFER, file), size)
+    keep(ctx, name, digest, proof, |roll, parcel| match packing {
+        Packing::Zip => zip::read(file, size, &ctx.cancel, roll, parcel),
+        _ => tape(ctx, BufReader::with_capacity(BUFFER, file), size, roll, parcel),
+    })
 }
 
 /// Reads a tar in any compression from a stream of `size` bytes; see [`read`]. `key` names its bytes and nothing else.
@@ -54,10 +61,17 @@ pub fn tar<R: Read + 'static>(
     if let Some(members) = memo::recall(ctx, key)? {
         return Ok(members);
     }
-    keep(ctx, name, key, |roll, parcel| {
-        let stream = stream::unpack(input, size, ctx.cancel.clone())?;
-        tape::read(stream, roll, parcel)
-    })
+    keep(ctx, name, key, || Ok(()), |roll, parcel| tape(ctx, input, size, roll, parcel))
+}
+
+fn tape<R: Read + 'static>(
+    ctx: &Ctx,
+    input: BufReader<R>,
+    size: u64,
+    roll: &mut Roll,
+    parcel: &mut Parcel,
+) -> io::Result<()> {
+    tape::read(stream::unpack(input, size, ctx.cancel.clone())?, roll, parcel)
 }
 
 /// Reads an archive into a blob of the store, and remembers what is in it.
@@ -65,10 +79,12 @@ fn keep(
     ctx: &Ctx,
     name: &str,
     key: &Digest,
+    proof: impl FnOnce() -> Result<()>,
     read: impl FnOnce(&mut Roll, &mut Parcel) -> io::Result<()>,
 ) -> Result<Vec<Member>> {
     let (mut roll, mut parcel) = (Roll::default(), Parcel::new(&ctx.store)?);
     read(&mut roll, &mut parcel).map_err(|cause| refused(name, cause))?;
+    proof()?;
     let members = roll.members(parcel.finish()?);
     memo::remember(ctx, key, &members);
     Ok(members)

@@ -304,7 +304,7 @@ fn an_archive_is_read_once() {
     let reading = read(&gzip(&tar)).unwrap();
     let (ctx, digest) = (&reading.fixture.ctx, crate::oci::Digest::of(&gzip(&tar)));
     // Only what is remembered can say so: this file is no archive.
-    let again = || crate::source::archive::read(ctx, "x.tar", &digest, tempfile::tempfile().unwrap());
+    let again = || crate::source::archive::read(ctx, "x.tar", &digest, tempfile::tempfile().unwrap(), || Ok(()));
     assert_eq!(again().unwrap(), reading.members);
     std::fs::remove_dir_all(ctx.store.root().join("blobs")).unwrap();
     assert!(again().is_err(), "without the bytes of its files it is read again");

@@ -1,0 +1,58 @@
+//! Stage 6: what the source of an item is, on this machine or in the store. Plain values.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::roots::Certificate;
+use super::tree::{Body, Mode, Seen};
+use crate::oci::Digest;
+
+/// What one item's source is.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// It has none: the item says all itself.
+    Nothing,
+    /// A file.
+    File { path: Arc<Path>, seen: Seen },
+    /// A rendered file, and the digest of the file that it was rendered from.
+    Text(Arc<[u8]>, Digest),
+    /// A directory's contents: sorted by path.
+    Tree { root: Arc<Path>, entries: Arc<Vec<(Arc<str>, Kind)>> },
+    /// Certificates, and the names and digests of the files that they stand in.
+    Certificates(Arc<Vec<Certificate>>, Vec<(String, Digest)>),
+    /// The bundle that they make together with those of the base.
+    Bundle(Arc<[u8]>),
+    /// What is taken of an archive or another image.
+    Brought(Brought),
+}
+
+/// What is taken of an archive or another image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brought {
+    /// The digest of the archive, or that by which the image is named.
+    pub from: Digest,
+    /// Sorted by path. A lone file has an empty one.
+    pub pieces: Arc<Vec<Piece>>,
+}
+
+/// One thing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its path from the destination.
+    pub path: String,
+    /// What it is.
+    pub body: Body,
+    /// Its permission bits.
+    pub mode: Mode,
+}
+
+/// One thing in a copied directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File(Seen),
+    /// A directory.
+    Directory,
+    /// A link and its target.
+    Link(String),
+}

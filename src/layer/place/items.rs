@@ -1,0 +1,122 @@
+//! Stage 6: what each item makes, and where. An item and its source in, entries out. Pure.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::{DIR_MODE, LINK_MODE, Place};
+use crate::error::{Finding, printable};
+use crate::layer::found::{self, Found};
+use crate::layer::tree::{Body, Content, Disk, Entry, Mode};
+use crate::manifest::{Item, What};
+use crate::source::Kind;
+
+/// The mode of a program.
+const PROGRAM_MODE: u16 = 0o755;
+
+impl Place<'_> {
+    /// Puts everything that an item makes at its place.
+    pub(super) fn item(&mut self, at: u32, item: &Item, found: &Found) {
+        if let Found::Bundle(bundle) = found {
+            return self.bundle(at, bundle);
+        }
+        if item.dest.is_empty() && !item.into {
+            return; // an account, or a destination that was wrong and is reported
+        }
+        let (uid, gid) = match &item.owner {
+            Some((owner, place)) => match self.accounts.owner(owner, place, self.report) {
+                Some(owner) => owner,
+                None => return,
+            },
+            None => (0, 0),
+        };
+        let entry = |body: Body, mode: Mode| Entry { body, mode, uid, gid, capabilities: 0, item: at };
+        let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
+        let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
+        match (&item.what, found) {
+            (What::Binary { source, capabilities, .. }, Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item, source.path.file_name()) else { return };
+                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
+                self.put(at, &dest, Entry { capabilities: *capabilities, ..entry(body, fixed(PROGRAM_MODE)) });
+            }
+            (What::Copy(copy), Found::File { path, seen }) => {
+                let Some(dest) = self.dest(item, copy.source.path.file_name()) else { return };
+                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
+                self.put(at, &dest, entry(body, content));
+            }
+            (What::Copy(copy), Found::Tree { root, entries }) => {
+                for (path, kind) in entries.iter() {
+                    let dest = if item.dest.is_empty() { path.to_string() } else { format!("{}/{path}", item.dest) };
+                    let (body, mode) = match kind {
+                        found::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
+                        found::Kind::Link(target) => (Body::Link(target.clone()), Mode::Fixed(LINK_MODE)),
+                        found::Kind::File(seen) => {
+                            let disk = Disk { root: root.clone(), below: Some(path.clone()), seen: *seen };
+                            (Body::File(Content::Disk(disk)), content)
+                        }
+                    };
+                    self.put(at, &dest, entry(body, mode));
+                }
+            }
+            (_, Found::Brought(brought)) => {
+                let name = match &item.what {
+                    What::Taken(taken) => Path::new(&taken.path).file_name(),
+                    _ => None,
+                };
+                for piece in brought.pieces.iter() {
+                    let dest = match (item.dest.as_str(), piece.path.as_str()) {
+                        (_, "") => self.dest(item, name),
+                        ("", path) => Some(path.to_string()),
+                        (dest, path) => Some(format!("{dest}/{path}")),
+                    };
+                    let Some(dest) = dest else { return };
+                    self.put(at, &dest, entry(piece.body.clone(), piece.mode));
+                }
+            }
+            (What::Inline(bytes), _) | (What::Template(_), Found::Text(bytes, _)) => {
+                let name = match &item.what {
+                    What::Template(template) => template.source.path.file_name(),
+                    _ => None,
+                };
+                let Some(dest) = self.dest(item, name) else { return };
+                self.put(at, &dest, entry(Body::File(Content::Inline(bytes.clone())), content));
+            }
+            (What::Dir, _) => self.put(at, &item.dest, entry(Body::Directory, fixed(DIR_MODE))),
+            (What::Symlink { target }, _) => {
+                if let Some(dest) = self.dest(item, None) {
+                    self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The destination of a single thing: into a directory it keeps its name.
+    fn dest(&mut self, item: &Item, name: Option<&OsStr>) -> Option<String> {
+        let leads_to_directory = || {
+            let real = self.index.resolve(&item.dest)?;
+            matches!(self.index.get(&real)?.kind, Kind::Directory).then_some(real)
+        };
+        match (item.into, name.and_then(OsStr::to_str)) {
+            (true, Some(name)) => {
+                Some(if item.dest.is_empty() { name.into() } else { format!("{}/{name}", item.dest) })
+            }
+            (true, None) => {
+                let finding =
+                    Finding::error("path", format!("`/{}/` needs the file's name behind it", printable(&item.dest)));
+                self.report.add(finding.at(&item.place, "there is no source whose name could be kept"));
+                None
+            }
+            (false, Some(name)) if !item.replace && leads_to_directory().is_some() => {
+                let dest = printable(&item.dest);
+                self.report.add(
+                    Finding::error("base-conflict", format!("the base has a directory at `/{dest}`"))
+                        .at(&item.place, "a file is put over it")
+                        .help(format!("write `/{dest}/` to put it into the directory as `{}`", printable(name)))
+                        .help("or say `replace = true` to hide the directory"),
+                );
+                None
+            }
+            (false, _) => Some(item.dest.clone()),
+        }
+    }
+}
