@@ -93,11 +93,12 @@ pub async fn prepare_at(session: &Session<'_>, only: Option<&Platform>, created:
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
-    let found = Arc::new(layer::bring(ctx, &manifest, &found, &mut report).await?);
+    let found = layer::bring(ctx, &manifest, &found, &mut report).await?;
+    let found = Arc::new(layer::unpack(ctx, &plan, &manifest, found).await?);
     let mut placed = Vec::new();
     for (at, base) in bases.iter().enumerate() {
         let index = files(session, &plan.images[at], base).await?;
-        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at]).await?;
+        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at], &mut report).await?;
         let (plan, base) = (plan.clone(), base.clone());
         let placing = move || {
             let mut report = Report::default();

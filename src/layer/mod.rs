@@ -33,4 +33,5 @@ pub use inputs::{Input, Origin, inputs};
 pub use join::with_base;
 pub use make::{Made, make_all};
 pub use pack::{PackError, Packed, pack};
+pub use packages::unpack;
 pub use place::{Placed, place};

@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Body, File};
+use super::File;
 use crate::layer::accounts::{GROUP, PASSWD};
+use crate::layer::roots::PLACES;
+use crate::layer::tree::{Body, Content};
 use crate::source::{FileIndex, Unpacked};
 
 /// Where certificates come from, where their bundle goes, and where OpenSSL looks for it by itself.
 const CERTIFICATES: &str = "usr/share/ca-certificates/";
-const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+const BUNDLE: &str = PLACES[0];
 const OPENSSL: (&str, &str) = ("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt");
 /// What the files of accounts are made from.
 const MASTERS: [(&str, &str); 2] =
@@ -46,7 +48,7 @@ pub fn accounts(
     files: &mut BTreeMap<String, File>,
 ) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let mut account = |path: &str, base: &[u8]| {
-        let packaged = files.remove(path).filter(|file| matches!(file.body, Body::Packaged(_)));
+        let packaged = files.remove(path).filter(|file| matches!(file.body, Body::File(Content::Stored(_))));
         if !base.is_empty() {
             return None;
         }

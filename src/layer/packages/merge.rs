@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Body, File};
+use super::File;
 use crate::error::{Finding, Place, Report, printable};
 use crate::layer::ignore::Globs;
+use crate::layer::tree::{Body, Content};
 use crate::manifest::Family;
 use crate::source::{FileIndex, Kind, Member, MemberBody, Unpacked};
 
@@ -151,7 +152,7 @@ impl Merge<'_> {
         let body = match &member.body {
             MemberBody::Directory => Body::Directory,
             MemberBody::Link(target) => Body::Link(target.clone()),
-            MemberBody::File(stretch) => Body::Packaged(*stretch),
+            MemberBody::File(stretch) => Body::File(Content::Stored(*stretch)),
             MemberBody::Device => return self.wrong(at, &path, "is a device or a named pipe, which no layer can hold"),
         };
         let file = File { body, mode: member.mode, uid: member.uid, gid: member.gid };

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Body, Laid, lay};
+use super::{Laid, lay};
 use crate::error::{Place, Report, Severity, Text};
+use crate::layer::tree::{Body, Content};
 use crate::manifest::{Family, Packages};
 use crate::oci::Digest;
 use crate::plan::Package;
@@ -60,8 +61,8 @@ fn shown(laid: &Laid) -> Vec<String> {
     let line = |(path, file): (&String, &super::File)| match &file.body {
         Body::Directory => format!("{path}/"),
         Body::Link(target) => format!("{path} -> {target}"),
-        Body::Packaged(_) => path.clone(),
-        Body::Made(text) => format!("{path} = {}", String::from_utf8_lossy(text).escape_debug()),
+        Body::File(Content::Inline(text)) => format!("{path} = {}", String::from_utf8_lossy(text).escape_debug()),
+        Body::File(_) | Body::Whiteout => path.clone(),
     };
     laid.files.iter().map(line).collect()
 }
@@ -121,7 +122,7 @@ fn two_packages_with_one_file_are_refused_unless_one_replaces() {
     for packages in [vec![one.clone(), two.clone()], vec![two.clone(), one]] {
         let (laid, report) = laid(&packages, &[]);
         assert!(report.all().is_empty());
-        let Body::Packaged(stretch) = laid.files["etc/x"].body else { panic!() };
+        let Body::File(Content::Stored(stretch)) = laid.files["etc/x"].body else { panic!() };
         assert_eq!(stretch.blob, Digest::of(b"two"));
     }
     let (_, report) = laid(&[package("odd", &["dev/null !"], &[])], &[]);
