@@ -205,13 +205,18 @@ fn the_schema_is_committed_and_knows_every_key() {
     let schema: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(schema["additionalProperties"], false);
     for (table, keys) in [
-        ("", "schema format vars image env labels annotations binary file dir symlink user group remove"),
+        (
+            "",
+            "schema format vars image env labels annotations binary file dir symlink user group archive copy trust-store skeleton remove",
+        ),
         (
             "image",
             "name base platforms user workdir entrypoint cmd ports volumes stop-signal created context unset compression",
         ),
         ("binary", "src dest link mode owner capabilities layer replace"),
         ("file", "src dest content template include exclude mode dir-mode owner layer replace"),
+        ("archive", "src url sha256 dest platforms strip include exclude mode dir-mode owner layer replace"),
+        ("copy", "from src dest platform include exclude mode dir-mode owner layer replace"),
         ("dir", "dest mode owner layer replace"),
         ("symlink", "dest target owner layer replace"),
         ("user", "name uid gid home shell comment"),

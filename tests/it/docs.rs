@@ -43,6 +43,7 @@ fn project(manifest: &str) -> Project {
         .file("target/x86_64-unknown-linux-musl/release/server", "\x7fELF server")
         .file("target/aarch64-unknown-linux-musl/release/server", "\x7fELF server for arm64")
         .file("config/app.toml", "port = 8080\n")
+        .file("config/ca.pem", include_str!("golden/ca.pem"))
         .file("examples/static-binary/hello", program(false))
         .file("examples/static-binary/image.toml", include_str!("../../examples/static-binary/image.toml"))
 }

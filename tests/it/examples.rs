@@ -63,7 +63,7 @@ fn every_example_is_tested() {
     let mut names: Vec<String> =
         fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["dynamic", "static-binary", "two-platforms", "users", "website"]);
+    assert_eq!(names, ["dynamic", "imports", "static-binary", "two-platforms", "users", "website"]);
 }
 
 #[test]
@@ -87,6 +87,20 @@ fn website() {
     let image = project.layout("out").image();
     assert_eq!(image.layer_names(), ["site", "binaries"]);
     assert!(!image.listing().iter().any(|line| line.contains("draft")), "{:?}", image.listing());
+}
+
+#[test]
+fn imports() {
+    let (project, _) = twice("imports");
+    let layout = project.layout("out");
+    for arch in ["amd64", "arm64"] {
+        let image = layout.image_for("linux", arch);
+        assert_eq!(image.layer_names(), ["imports", "files"]);
+        assert_eq!(image.text("usr/share/zone/tables"), format!("UTC {arch}\n"));
+        let own: Vec<String> = image.listing().into_iter().filter(|line| line.contains("www/")).collect();
+        assert_eq!(own, ["f 0644 0:0 srv/www/app.js", "f 0644 0:0 srv/www/index.html"]);
+        assert_eq!(image.config["config"]["User"], "65534:65534");
+    }
 }
 
 #[test]

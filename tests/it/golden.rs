@@ -1,12 +1,13 @@
-//! Golden digests of whole images (check REP-14): manifest, config and layers of twelve manifests in each compression. They change
+//! Golden digests of whole images (check REP-14): manifest, config and layers of each manifest in each compression. They change
 //! only with a new format; `src/layer/golden.rs` has those of single layers.
 
 use insta::{Settings, assert_snapshot};
 
-use super::support::{Project, manifest};
+use super::imports::{self, Part};
+use super::support::{Base, Project, dir, file, link, manifest};
 
 /// Each with a name; sources are those of [`project`].
-const FIXTURES: [(&str, &str, &str); 12] = [
+const FIXTURES: [(&str, &str, &str); 16] = [
     ("nothing", "", ""),
     ("file", "", "[[file]]\ndest = \"/etc/motd\"\ncontent = \"hello\\n\"\n"),
     ("tree", "", "[[file]]\nsrc = \"tree\"\ndest = \"/srv/\"\n"),
@@ -47,16 +48,37 @@ const FIXTURES: [(&str, &str, &str); 12] = [
         "platforms = [\"linux/arm64\", \"linux/amd64\", \"linux/arm/v7\"]\n",
         "[[file]]\ndest = \"/p\"\ncontent = \"{{ platform.arch }}{{ platform.variant }}\"\n",
     ),
+    (
+        "archive",
+        "",
+        "[[file]]\ndest = \"/app/f\"\ncontent = \"f\"\n[[archive]]\nsrc = \"ui.tar.xz\"\ndest = \"/app\"\nstrip = 1\nexclude = [\"no\"]\n",
+    ),
+    ("image", "", "[[copy]]\nfrom = \"TOOLS\"\nsrc = \"/opt\"\ndest = \"/o\"\n"),
+    ("certificates", "", "[trust-store]\nsrc = \"ca.pem\"\n"),
+    ("skeleton", "user = \"a\"\n", "[skeleton]\n[[user]]\nname = \"a\"\nuid = 7\nhome = \"/home/a\"\n"),
 ];
 
 #[test]
 fn rep_14_golden_digests_of_images() {
     let project = Project::new().file("tree/run", "#!/bin/sh\n").file("tree/a/b.txt", "b").symlink("tree/a/c", "b.txt");
+    let parts = [
+        Part::Dir("ui/", 0o700),
+        Part::File("ui/b", b"#!/bin/sh\n", 0),
+        Part::File("ui/a", b"a", 0o777),
+        Part::Link("ui/l", "a"),
+        Part::Hard("ui/h", "ui/b"),
+        Part::File("ui/no", b"no", 0),
+    ];
+    let project = project.file("ui.tar.xz", imports::xz(&imports::tar(&parts, 7, 7)));
+    let project = project.file("ca.pem", include_str!("golden/ca.pem"));
+    let run = file("opt/t/run", "x").owned(0o4711, 3, 3);
+    let tools = Base::of([dir("opt").owned(0o700, 3, 3), dir("opt/t").owned(0o1777, 3, 3), run, link("opt/l", "/x")]);
+    let tools = tools.write(&project, "tools");
     let mut all = String::new();
     for (name, image, rest) in FIXTURES {
         for compression in ["gzip", "zstd", "none"] {
             let head = format!("created = \"2026-01-31T12:00:00Z\"\ncompression = \"{compression}\"\n{image}");
-            project.write("image.toml", manifest("scratch", &format!("{head}{rest}")));
+            project.write("image.toml", manifest("scratch", &format!("{head}{}", rest.replace("TOOLS", &tools))));
             let made = project.run(["--format", "json", "build"]).success().json();
             all += &format!("{name} {compression} {}\n", made["digest"].as_str().unwrap());
             for image in made["images"].as_array().unwrap() {

@@ -19,6 +19,7 @@ mod imports;
 mod layers;
 mod mock;
 mod outputs;
+mod packages;
 mod registry;
 mod regressions;
 mod release;

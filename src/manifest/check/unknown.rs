@@ -11,8 +11,8 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("expose", "ports are `ports` under `[image]`, as in `ports = [\"8080/tcp\"]`"),
     ("command", "the default arguments are `cmd` under `[image]`"),
     ("args", "the default arguments are `cmd` under `[image]`"),
-    ("copy", "files of this machine are copied with `[[file]]`"),
-    ("add", "files are added with `[[file]]`"),
+    ("copy", "files of this machine are copied with `[[file]]`, those of another image with `[[copy]]`"),
+    ("add", "files are added with `[[file]]`, archives with `[[archive]]`"),
     ("tag", "tags are rules under `[tags]`, as in `fixed = [\"edge\"]`"),
     ("environment", "variables stand under `[env]`"),
 ];
@@ -31,6 +31,9 @@ pub(super) fn unknown(name: &str, place: &Place, grammar: &'static Table) -> Fin
         return finding.at(place, format!("did you mean `{near}`?"));
     }
     let finding = finding.at(place, "");
+    if let Some((_, hint)) = ELSEWHERE.iter().find(|(word, _)| *word == "from" && name.eq_ignore_ascii_case(word)) {
+        return finding.help(*hint); // other tools mean the base by it, not what `[[copy]]` means
+    }
     for name in [name, &name.to_ascii_lowercase()] {
         let owners = owners(name);
         if !owners.is_empty() {

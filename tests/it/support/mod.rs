@@ -3,6 +3,7 @@
 pub mod base;
 pub mod canary;
 pub mod layout;
+pub mod mirror;
 pub mod project;
 
 pub use base::{Base, dir, file, link};
