@@ -64,11 +64,6 @@ impl<'a> Stanza<'a> {
     pub fn field(self, name: &str) -> Option<&'a str> {
         self.fields().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
-
-    /// The text itself.
-    pub fn text(self) -> &'a str {
-        self.0
-    }
 }
 
 #[cfg(test)]
@@ -81,7 +76,7 @@ mod tests {
         let found: Vec<_> = stanzas(text).collect();
         assert_eq!(found.len(), 2);
         for (range, stanza) in &found {
-            assert_eq!(&text[range.clone()], stanza.text());
+            assert_eq!(&text[range.clone()], stanza.0);
         }
         let fields: Vec<_> = found[0].1.fields().collect();
         assert_eq!(fields, [("A", "1"), ("B", "2\n more\n\tlast")]);

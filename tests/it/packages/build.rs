@@ -77,11 +77,7 @@ fn a_build_touches_no_index_and_an_offline_one_nothing() {
     let first = project.digest();
     let mut asked = repo.mirror.asked();
     asked.sort();
-    assert_eq!(
-        asked,
-        ["pool/app_1.0-1_amd64.deb", "pool/data_2%3a3_all.deb", "pool/libapp_1.0-1_amd64.deb"]
-            .map(|path| path.replace("%3a", "%253a"))
-    );
+    assert_eq!(asked, ["pool/app_1.0-1_amd64.deb", "pool/data_2%3a3_all.deb", "pool/libapp_1.0-1_amd64.deb"]);
     let again = project.run(["--offline", "--locked", "build"]).success().digest();
     assert_eq!((again, repo.mirror.asked().len()), (first.clone(), 0));
     let other = Project::of(&std::fs::read_to_string(project.path("image.toml")).unwrap())

@@ -218,9 +218,11 @@ impl Repo {
                 index += &format!("{}Filename: {}\nSize: {size}\nSHA256: {digest}\n\n", deb.control(), deb.path());
                 self.mirror.put(&format!("{slash}{}", deb.path()), bytes);
             }
-            let packed = said.packing.pack(index.as_bytes());
+            // Packages may be packed with zstd, indexes are not.
+            let packing = if matches!(said.packing, Packing::Zstd) { Packing::Gzip } else { said.packing };
+            let packed = packing.pack(index.as_bytes());
             let directory = format!("main/binary-{architecture}");
-            let name = format!("{directory}/Packages{}", said.packing.ending());
+            let name = format!("{directory}/Packages{}", packing.ending());
             for (path, bytes) in [(format!("{directory}/Packages"), index.into_bytes()), (name.clone(), packed.clone())]
             {
                 files += &format!(" {} {:>8} {path}\n", Digest::of(&bytes).hex(), bytes.len());

@@ -61,7 +61,8 @@ fn answer(stream: TcpStream, shelf: &Shelf) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-    let path = first.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_string();
+    // Of all that can be escaped, only `%` itself stands in a name here.
+    let path = first.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').replace("%25", "%");
     let found = {
         let mut shelf = shelf.lock().unwrap();
         shelf.1.push(path.clone());
