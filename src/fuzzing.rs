@@ -12,7 +12,7 @@ use crate::facts::{Facts, Look, MOST_SECRETS, programs};
 use crate::layer;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
-use crate::plan::Plan;
+use crate::plan::{Lock, Plan};
 use crate::registry;
 use crate::source;
 use crate::trust::scan;
@@ -153,14 +153,14 @@ fn image_toml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let nowhere = PathBuf::from("/nowhere");
     let text = Arc::new(Text { path: "image.toml".into(), text: text.into() });
-    let location = Location { text, directory: nowhere.clone(), around: nowhere };
+    let location = Location { text, file: nowhere.join("image.toml"), directory: nowhere.clone(), around: nowhere };
     let read = manifest::read(&location, &Outside { sets: &[], env: &|_| None });
     let shown = render::text(&read.report, false);
     clean(&shown);
     assert_eq!(shown.is_empty(), read.report.all().is_empty());
     assert!(render::json(&read.report).is_array());
     if read.report.pass().is_ok() {
-        let plan = Plan::new(&read.manifest);
+        let plan = Plan::new(&read.manifest, &Lock::default());
         for image in &plan.images {
             let planned: usize = image.layers.iter().map(|layer| layer.items.len()).sum();
             assert_eq!(planned, image.items.len(), "each item stands in one layer");

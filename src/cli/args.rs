@@ -5,6 +5,7 @@ mod inside;
 mod release;
 mod scan;
 mod trust;
+mod update;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
+pub use update::Update;
 
 /// Assembles container images from a committed image.toml: no shell, the same bytes every time.
 #[derive(Debug, Parser)]
@@ -104,6 +106,10 @@ pub enum Command {
     Sbom(Sbom),
     /// Builds, and prints how the image was made: SLSA provenance
     Provenance(Provenance),
+    /// Moves the pins of the manifest and of its lock to what is there today
+    Update(Update),
+    /// Shows which pins have moved, with package and size changes; writes nothing
+    Outdated,
     /// Builds again, and compares with an image; shows the first difference
     Reproduce(Reproduce),
     /// Tells what an image is: platforms, config, layers, sizes, signatures

@@ -31,6 +31,7 @@ mod signer;
 mod tag;
 mod targets;
 mod terminal;
+mod update;
 mod update_db;
 mod verify;
 
@@ -113,6 +114,8 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Keygen(options) => sign::keygen(session, options).await,
         Command::Scan(options) => scan::run(session, options).await,
         Command::UpdateDb(options) => update_db::run(session, options).await,
+        Command::Update(options) => update::update(session, options).await,
+        Command::Outdated => update::outdated(session).await,
         Command::Verify(options) => verify::run(session, options).await,
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,

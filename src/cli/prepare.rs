@@ -11,9 +11,9 @@ use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Asked, Contents, Found, Input, Natures, Placed};
 use crate::manifest::values::Created;
-use crate::manifest::{self, Manifest, Unpinned};
+use crate::manifest::{self, Location, Manifest, Unpinned};
 use crate::oci::Platform;
-use crate::plan::{Base, ImagePlan, Plan};
+use crate::plan::{self, Base, ImagePlan, Lock, Plan};
 use crate::registry::Which;
 use crate::ship::{Blobs, Target};
 use crate::source::{self, FileIndex};
@@ -97,7 +97,7 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
     let Again { only, created, file } = again.clone();
     let file = file.unwrap_or_else(|| session.options.file.clone());
     let (sets, task) = (session.options.set.clone(), ctx.clone());
-    let (manifest, found, mut report) = aside(ctx, move || {
+    let (manifest, lock, found, mut report) = aside(ctx, move || {
         let location = manifest::locate::locate(&file)?;
         let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));
         if let Some(only) = &only {
@@ -106,26 +106,28 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
         if let Some(created) = created {
             manifest.created = Created::At(created);
         }
+        let lock = locked(&location, &manifest, only.as_ref(), &mut report)?;
         let found = layer::gather(&task, &manifest, &mut report)?;
-        Ok((manifest, Arc::new(found), report))
+        Ok((manifest, lock, Arc::new(found), report))
     })
     .await?;
     for image in &manifest.unpinned {
         report.add(unpinned(session, image).await);
     }
-    let plan = Arc::new(Plan::new(&manifest));
+    let plan = Arc::new(Plan::new(&manifest, &lock));
     if report.errors().next().is_some() {
         let (plan, found) = (plan.clone(), found.clone());
         report = aside(ctx, move || Ok(conflicts(&plan, &found, report))).await?;
     }
     let mut report = report.pass()?;
     let bases = bases(session, &plan).await?;
-    let found = Arc::new(layer::bring(ctx, &manifest, &found, &mut report).await?);
+    let found = layer::bring(ctx, &manifest, &found, &mut report).await?;
+    let found = Arc::new(layer::unpack(ctx, &plan, &manifest, found).await?);
     let (mut placed, mut indexes) = (Vec::new(), Vec::new());
     for (at, base) in bases.iter().enumerate() {
         let index = Arc::new(files(session, &plan, &plan.images[at], base).await?);
         indexes.push(index.clone());
-        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at]).await?;
+        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at], &mut report).await?;
         let (plan, base) = (plan.clone(), base.clone());
         let placing = move || {
             let mut report = Report::default();
@@ -144,6 +146,28 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
     let (task, of_plan, of_placed) = (ctx.clone(), plan.clone(), placed.clone());
     let natures = Arc::new(aside(ctx, move || layer::natures(&task, &of_plan, &of_placed)).await?);
     Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, natures, report })
+}
+
+/// The lock of a manifest that needs one; what it lacks goes into the report.
+fn locked(location: &Location, manifest: &Manifest, only: Option<&Platform>, report: &mut Report) -> Result<Lock> {
+    if manifest.packages.is_none() {
+        return Ok(Lock::default());
+    }
+    let lock = match manifest::locate::lock(location)? {
+        Some(text) => plan::lock::read(&text),
+        None => Ok(Lock::default()),
+    };
+    match lock {
+        Ok(lock) => {
+            lock.check(manifest, only, report);
+            Ok(lock)
+        }
+        Err(error) => {
+            let findings = error.report().cloned().ok_or(error)?;
+            report.join(findings);
+            Ok(Lock::default())
+        }
+    }
 }
 
 /// Runs work that only reads on a thread of its own. It is left alone once a stop was asked for, whatever it waits for.
@@ -210,7 +234,7 @@ async fn unpinned(session: &Session<'_>, Unpinned { key, reference, place }: &Un
 }
 
 /// The bases of all images.
-async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Base>>> {
+pub async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source::Base>>> {
     let several = plan.images.len() > 1;
     let mut bases = Vec::new();
     for image in &plan.images {

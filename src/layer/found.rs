@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::packages::Laid;
 use super::roots::Certificate;
 use super::tree::{Body, Mode, Seen};
+use crate::manifest::Packages;
 use crate::oci::Digest;
+use crate::source::Unpacked;
 
 /// What one item's source is.
 #[derive(Clone, Debug)]
@@ -24,6 +27,10 @@ pub enum Found {
     Bundle(Arc<[u8]>),
     /// What is taken of an archive or another image.
     Brought(Brought),
+    /// Packages, taken apart, and what is asked of them.
+    Packages(Arc<Vec<Unpacked>>, Arc<Packages>),
+    /// The same at their places, and the certificates that they would have trusted by themselves.
+    Laid(Arc<Laid>, Option<Arc<[u8]>>),
 }
 
 /// What is taken of an archive or another image.

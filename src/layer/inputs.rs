@@ -2,11 +2,13 @@
 //! each exactly as it was listed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::bring::digest;
 use super::found::{Found, Kind};
+use super::read::seen;
 use crate::ctx::Ctx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{Base, Item, Manifest, Source, What, Whence};
 use crate::oci::Digest;
 
@@ -63,13 +65,13 @@ pub fn inputs(ctx: &Ctx, manifest: &Manifest, found: &[Vec<Found>]) -> Result<Ve
     let mut inputs = BTreeSet::new();
     for (image, found) in manifest.images.iter().zip(found) {
         for (item, found) in image.items.iter().zip(found) {
-            add(ctx, &item.what, found, &mut inputs)?;
+            add(ctx, manifest, &item.what, found, &mut inputs)?;
         }
     }
     Ok(inputs.into_iter().collect())
 }
 
-fn add(ctx: &Ctx, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> Result<()> {
+fn add(ctx: &Ctx, manifest: &Manifest, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> Result<()> {
     let mut add = |name: &str, digest: Digest, origin: Origin| {
         inputs.insert(Input { name: name.to_string(), digest, origin });
     };
@@ -92,8 +94,17 @@ fn add(ctx: &Ctx, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> R
             let digest = directory(&list);
             source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::Directory));
         }
+        (_, Found::Packages(packages, _)) => {
+            let lock = Path::new(&manifest.text.path).with_extension("lock");
+            let name = lock.file_name().unwrap_or_default();
+            let path = manifest.directory.join(name);
+            let facts = path.metadata().map_err(|cause| Error::io(format!("reading `{}`", lock.display()), cause))?;
+            let file = digest(ctx, &path, seen(&facts))?;
+            add(&name.to_string_lossy(), file, Origin::File);
+            packages.iter().for_each(|one| add(&one.package.url, one.package.digest, Origin::Web));
+        }
         (_, Found::Brought(brought)) => inputs.extend(imported(what, brought.from)),
-        (_, Found::Nothing | Found::Bundle(_)) => {}
+        (_, Found::Nothing | Found::Bundle(_) | Found::Laid(..)) => {}
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
-//! Stage 6: what the base has to add to an item's source: its own certificates to a trust store. Sources and the base's files in, the same
-//! sources, complete, out. May fetch a layer of the base, and use the store.
+//! Stage 6: what the base has to add to an item's source: its own certificates to a trust store, its links to where packages go. Sources
+//! and the base's files in, the same sources, complete, out. May fetch a layer of the base, and use the store.
 
 use super::found::Found;
+use super::packages::lay_found;
 use super::read;
 use super::roots::{PLACES, bundle, loose};
 use super::tree::Content;
 use crate::ctx::Ctx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Report, Result};
 use crate::manifest::What;
 use crate::plan::ImagePlan;
 use crate::source::{self, Base, FileIndex, Kind};
@@ -21,12 +22,22 @@ pub async fn with_base(
     base: &Base,
     index: &FileIndex,
     found: &[Found],
+    report: &mut Report,
 ) -> Result<Vec<Found>> {
+    let found = lay_found(image, found.to_vec(), index, report);
+    let packaged = found.iter().find_map(|found| match found {
+        Found::Laid(_, bundle) => bundle.clone(),
+        _ => None,
+    });
     let mut complete = Vec::new();
-    for (item, found) in image.items.iter().zip(found) {
+    for (item, found) in image.items.iter().zip(&found) {
         complete.push(match (&item.what, found) {
             (What::TrustStore(store), Found::Certificates(own, _)) => {
-                let before = if store.keep { trusted(ctx, base, index).await? } else { Vec::new() };
+                let before = match (store.keep, &packaged) {
+                    (false, _) => Vec::new(),
+                    (true, None) => trusted(ctx, base, index).await?,
+                    (true, Some(packaged)) => joined(vec![trusted(ctx, base, index).await?, packaged.to_vec()]),
+                };
                 Found::Bundle(bundle(&before, own).into())
             }
             _ => found.clone(),

@@ -42,6 +42,8 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     let gone = remove::gone(&image.items, index);
     let view = (!gone.is_empty()).then(|| index.without(&gone));
     let (base, index) = (index, view.as_ref().unwrap_or(index));
+    let packaged = items::accounts(found, index);
+    let index = packaged.as_ref().unwrap_or(index);
     let peopled = skeleton::accounts(&image.items, index);
     let index = peopled.as_ref().unwrap_or(index);
     let accounts = Accounts::new(index, &image.items);
@@ -63,6 +65,7 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     for file in accounts::files(index, &image.items, &place.accounts, place.report) {
         place.account_file(file);
     }
+    place.packaged_accounts(found);
     place.skeleton();
     let whiteouts = place.whiteouts();
     let own = shape::shape(place.own, index, &image.items, whiteouts, place.report);

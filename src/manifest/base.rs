@@ -29,6 +29,17 @@ pub struct Local {
     pub digest: Digest,
 }
 
+impl Base {
+    /// What stands for its bytes: `scratch`, or the digest.
+    pub fn identity(&self) -> String {
+        match self {
+            Base::Scratch => "scratch".to_string(),
+            Base::Registry(pinned) => pinned.digest.to_string(),
+            Base::Layout(local) | Base::Archive(local) => local.digest.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

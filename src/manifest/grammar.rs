@@ -1,6 +1,9 @@
 //! Stage 1: every key that `image.toml` may hold, as one table. The checker, the JSON Schema and the reference are made from it. Pure.
 
 mod inputs;
+mod packages;
+
+use packages::PACKAGES;
 
 use super::rules::{CHECK, Value};
 
@@ -138,6 +141,7 @@ pub static MANIFEST: Table = Table {
         key("trust-store", Kind::Table(&inputs::TRUST_STORE), "Certificates that programs of the image trust."),
         key("skeleton", Kind::Table(&inputs::SKELETON), "What programs expect in any system."),
         key("remove", Kind::Tables(&REMOVE), "A path of the base that is hidden."),
+        key("packages", Kind::Table(&PACKAGES), "Packages of a distribution."),
         key(
             "tags",
             Kind::Table(&TAGS),

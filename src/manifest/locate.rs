@@ -12,12 +12,16 @@ pub const NAMES: [&str; 2] = ["image.toml", "imagefile.toml"];
 
 /// Largest manifest in bytes.
 pub const MOST_BYTES: u64 = 1 << 20;
+/// Largest lock in bytes.
+const MOST_LOCK_BYTES: u64 = 64 << 20;
 
 /// A manifest and where it lies.
 #[derive(Clone, Debug)]
 pub struct Location {
     /// The text, named as the user would name it.
     pub text: Arc<Text>,
+    /// The file, absolute.
+    pub file: PathBuf,
     /// The directory that sources are relative to, absolute.
     pub directory: PathBuf,
     /// The outermost directory that sources may lie in: the nearest one above with a `.git`, else `directory`.
@@ -28,11 +32,31 @@ pub struct Location {
 pub fn locate(path: &Path) -> Result<Location> {
     let file = file(path)?;
     let doing = || format!("reading `{}`", shown(&file));
-    let text = text(&file)?;
+    let text = text(&file, MOST_BYTES)?;
     let absolute = std::fs::canonicalize(&file).map_err(|cause| Error::io(doing(), cause))?;
     let directory = absolute.parent().unwrap_or(Path::new("/")).to_path_buf();
     let around = directory.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&directory).to_path_buf();
-    Ok(Location { text: Arc::new(Text { path: shown(&file), text }), directory, around })
+    Ok(Location { text: Arc::new(Text { path: shown(&file), text }), file: absolute, directory, around })
+}
+
+/// The text of the lock beside the manifest, which has its name with the ending `lock`; `None` where there is none.
+pub fn lock(location: &Location) -> Result<Option<Arc<Text>>> {
+    let file = location.lock();
+    match text(&file, MOST_LOCK_BYTES) {
+        Ok(text) => Ok(Some(Arc::new(Text {
+            path: Path::new(&location.text.path).with_extension("lock").display().to_string(),
+            text,
+        }))),
+        Err(_) if file.symlink_metadata().is_err_and(|cause| cause.kind() == std::io::ErrorKind::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Location {
+    /// Where the lock is, absolute.
+    pub fn lock(&self) -> PathBuf {
+        self.file.with_extension("lock")
+    }
 }
 
 fn file(path: &Path) -> Result<PathBuf> {
@@ -52,7 +76,7 @@ fn file(path: &Path) -> Result<PathBuf> {
     }
 }
 
-fn text(file: &Path) -> Result<String> {
+fn text(file: &Path, most: u64) -> Result<String> {
     let name = shown(file);
     let read = || {
         let facts = std::fs::metadata(file)?;
@@ -60,12 +84,12 @@ fn text(file: &Path) -> Result<String> {
             return Err(std::io::Error::other("it is not a plain file"));
         }
         let mut bytes = Vec::new();
-        std::fs::File::open(file)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+        std::fs::File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|cause| Error::io(format!("reading `{name}`"), cause))?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::usage(format!("`{name}` is larger than the limit of {MOST_BYTES} bytes"))
+    if bytes.len() as u64 > most {
+        return Err(Error::usage(format!("`{name}` is larger than the limit of {most} bytes"))
             .hint("keep large content in files of its own and name them with `src`"));
     }
     String::from_utf8(bytes).map_err(|cause| {

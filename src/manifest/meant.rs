@@ -9,9 +9,10 @@ use super::base::Base;
 use super::checks::Checks;
 use super::inputs::{Archive, Skeleton, Taken, TrustStore};
 use super::keyref::KeyRef;
-use super::matcher::Matcher;
+use super::packages::Packages;
 use super::program::{Command, Libraries, Link};
 use super::values::{Created, Scope, Values};
+use super::vouch::Vouched;
 use crate::error::{Error, Place, Result, Text, printable};
 use crate::oci::media::Compression;
 use crate::oci::{Platform, Reference, Repository, Tag};
@@ -45,6 +46,8 @@ pub struct Manifest {
     pub tags: Option<TagRules>,
     /// What the image is judged by, beside the rules' defaults.
     pub checks: Checks,
+    /// The packages of a distribution.
+    pub packages: Option<Packages>,
     /// The images that lack their digest.
     pub unpinned: Vec<Unpinned>,
 }
@@ -179,33 +182,6 @@ impl Bill {
     }
 }
 
-/// What `[base.verify]` asks of the base.
-#[derive(Clone, Debug)]
-pub struct Vouched {
-    /// Who must have signed it.
-    pub who: Voucher,
-    /// Whether a key's signature must stand in a transparency log.
-    pub require_log: bool,
-    /// The trusted root that counts, absolute.
-    pub trusted_root: Option<PathBuf>,
-    /// Where that is said.
-    pub place: Place,
-}
-
-/// Somebody who signs.
-#[derive(Clone, Debug)]
-pub enum Voucher {
-    /// The holder of the key in this file, absolute.
-    Key(PathBuf),
-    /// Whoever is certified as this.
-    Identity {
-        /// The certificate's subject.
-        identity: Matcher,
-        /// Who said so.
-        issuer: Matcher,
-    },
-}
-
 impl FromStr for Bill {
     type Err = Error;
 
@@ -332,6 +308,8 @@ pub enum What {
     Group { name: String, gid: u32, members: Vec<String> },
     /// A path of the base that is hidden.
     Remove,
+    /// All packages of a distribution.
+    Packages,
     /// The contents of an archive.
     Archive(Archive),
     /// Files out of another image.

@@ -14,8 +14,10 @@ mod keyref;
 pub mod locate;
 mod matcher;
 pub mod meant;
+pub mod packages;
+pub mod pins;
 pub mod program;
-mod read;
+pub mod read;
 pub mod rules;
 pub mod schema;
 mod sign;
@@ -34,9 +36,11 @@ pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
     Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Manifest, Method, Owner, Pattern,
-    SignatureFormat, Signing, Source, TagRules, Template, Unpinned, Vouched, Voucher, What, Who,
+    SignatureFormat, Signing, Source, TagRules, Template, Unpinned, What, Who,
 };
+pub use packages::{Family, Keyring, PackageSource, Packages, Wish};
 pub use program::{Command, Libraries, Link};
 pub use read::{Read, read};
 pub use values::{Change, Created, Git, Outside, Release, Scope, Values};
+pub use vouch::{Vouched, Voucher};
 pub use vulnerabilities::{Permission, Rating, Unknown, Vulnerabilities, day};

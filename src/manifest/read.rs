@@ -13,6 +13,7 @@ use super::grammar::nearest;
 use super::items;
 use super::locate::Location;
 use super::meant::{Annotations, Attest, Bill, Image, Manifest, Unpinned};
+use super::packages;
 use super::sign;
 use super::tags;
 use super::values::{self, Created, Outside, Scope, Values};
@@ -45,7 +46,9 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let tags = tags::read(&mut meaning, &written);
     let context = meaning.context(&written.image, &location.around);
     let platforms = meaning.platforms(&written.image);
+    let packages = packages::read(&mut meaning, &written);
     let images: Vec<Image> = platforms.into_iter().map(|platform| meaning.image(&written, platform)).collect();
+    let images = packages::items(images, packages.as_ref());
     let bases: Vec<&Base> = images.iter().map(|image| &image.base.0).collect();
     let verify = vouch::read(&mut meaning, &written, &bases);
     let sign = sign::read(&mut meaning, &written);
@@ -64,6 +67,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         attest,
         tags,
         checks,
+        packages,
         unpinned: meaning.unpinned,
     };
     Read { manifest, report: meaning.report }

@@ -4,10 +4,36 @@ use std::path::PathBuf;
 
 use super::base::Base;
 use super::matcher::Matcher;
-use super::meant::{Vouched, Voucher};
 use super::read::{Meaning, tidy};
 use super::written::{View, Written};
-use crate::error::Finding;
+use crate::error::{Finding, Place};
+
+/// What `[base.verify]` asks of the base.
+#[derive(Clone, Debug)]
+pub struct Vouched {
+    /// Who must have signed it.
+    pub who: Voucher,
+    /// Whether a key's signature must stand in a transparency log.
+    pub require_log: bool,
+    /// The trusted root that counts, absolute.
+    pub trusted_root: Option<PathBuf>,
+    /// Where that is said.
+    pub place: Place,
+}
+
+/// Somebody who signs.
+#[derive(Clone, Debug)]
+pub enum Voucher {
+    /// The holder of the key in this file, absolute.
+    Key(PathBuf),
+    /// Whoever is certified as this.
+    Identity {
+        /// The certificate's subject.
+        identity: Matcher,
+        /// Who said so.
+        issuer: Matcher,
+    },
+}
 
 /// Who must have signed the base, if the manifest says so. Mistakes go into the report.
 pub(super) fn read(meaning: &mut Meaning, written: &Written, bases: &[&Base]) -> Option<Vouched> {

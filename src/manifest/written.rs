@@ -41,6 +41,8 @@ pub struct Written {
     pub labels: Vec<(Spot<String>, Spot<String>)>,
     /// `[annotations]`, each for a level or for all.
     pub annotations: Vec<(Option<&'static str>, Spot<String>, Spot<String>)>,
+    /// The tables of `[packages]`, each with its name and its sources.
+    pub packages: Vec<(&'static str, View, Vec<View>)>,
     /// All entries in the order of the file, each with the name of its table.
     pub items: Vec<(&'static str, View)>,
 }
@@ -210,6 +212,7 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
         env: table("env").map(|table| env(text, table)).unwrap_or_default(),
         labels: table("labels").map(|table| pairs(text, table)).unwrap_or_default(),
         annotations: table("annotations").map(|table| annotations(text, table)).unwrap_or_default(),
+        packages: table("packages").map(|table| packages(text, table)).unwrap_or_default(),
         items: items(text, root),
     }
 }
@@ -235,6 +238,21 @@ fn rules(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Ruled)> {
     }
     rules.sort_by_key(|(key, _)| key.place.span.start);
     rules
+}
+
+fn packages(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(&'static str, View, Vec<View>)> {
+    let view = |value: &toml::Spanned<DeValue<'_>>, name: std::ops::Range<usize>| {
+        let inner = value.get_ref().as_table()?;
+        let span = if value.span().is_empty() { name } else { value.span() };
+        Some(View::of(text, place_of(text, span), inner))
+    };
+    let family = |name: &'static str| {
+        let (key, value) = table.get_key_value(name)?;
+        let sources = value.get_ref().as_table()?.get("source").and_then(|value| value.get_ref().as_array());
+        let sources = sources.into_iter().flat_map(|array| array.iter()).filter_map(|item| view(item, item.span()));
+        Some((name, view(value, key.span())?, sources.collect()))
+    };
+    ["debian", "alpine"].into_iter().filter_map(family).collect()
 }
 
 fn pairs(text: &Arc<Text>, table: &DeTable<'_>) -> Vec<(Spot<String>, Spot<String>)> {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+pub mod lock;
 mod tags;
 
 pub use crate::manifest::{Base, Local};
+pub use lock::{Lock, Package};
 pub use tags::{Decision, Fate, Known, Leave, Tags};
 
 use crate::error::Place;
@@ -46,6 +48,8 @@ pub struct ImagePlan {
     pub compression: Compression,
     /// What is put into it.
     pub items: Vec<Item>,
+    /// The packages that are laid out, by name.
+    pub packages: Vec<Package>,
     /// The layers, lowest first; each names its items by their place in `items`.
     pub layers: Vec<LayerPlan>,
 }
@@ -60,8 +64,8 @@ pub struct LayerPlan {
 }
 
 impl Plan {
-    /// The plan of a manifest.
-    pub fn new(manifest: &Manifest) -> Plan {
+    /// The plan of a manifest and its lock. Whether the lock answers the manifest, [`Lock::check`] has told.
+    pub fn new(manifest: &Manifest, lock: &Lock) -> Plan {
         let created = match &manifest.created {
             Created::At(seconds) => *seconds,
             Created::Fallback(_) => values::FIXED,
@@ -71,7 +75,7 @@ impl Plan {
             tags: Tags::new(manifest),
             created,
             annotations: manifest.annotations.clone(),
-            images: manifest.images.iter().map(image).collect(),
+            images: manifest.images.iter().map(|one| image(one, lock.packages(manifest, &one.platform))).collect(),
             verify: manifest.verify.clone(),
             checks: manifest.checks.clone(),
             notes: notes(manifest).into_iter().collect(),
@@ -94,18 +98,20 @@ fn notes(manifest: &Manifest) -> Option<String> {
     }
 }
 
-fn image(image: &Image) -> ImagePlan {
+fn image(image: &Image, packages: Vec<Package>) -> ImagePlan {
     ImagePlan {
         platform: image.platform.clone(),
         base: image.base.clone(),
         config: image.config.clone(),
         compression: image.compression,
+        packages,
         layers: layers(&image.items),
         items: image.items.clone(),
     }
 }
 
-/// Groups by rate of change, slowest first: archives and copies, files, named layers in the order in which they are first named, binaries.
+/// Groups by rate of change, slowest first: packages, archives and copies, files, named layers in the order in which they are first
+/// named, binaries.
 /// What is removed stands in the first layer made.
 fn layers(items: &[Item]) -> Vec<LayerPlan> {
     let mut groups: BTreeMap<(u8, usize), LayerPlan> = BTreeMap::new();
@@ -124,11 +130,12 @@ fn layers(items: &[Item]) -> Vec<LayerPlan> {
                     named.push(name);
                     named.len() - 1
                 });
-                ((2, order), name.as_str())
+                ((3, order), name.as_str())
             }
-            (None, What::Archive(_) | What::Taken(_) | What::Libraries(_)) => ((0, 0), "imports"),
-            (None, What::Binary { .. }) => ((3, 0), "binaries"),
-            (None, _) => ((1, 0), "files"),
+            (None, What::Packages) => ((0, 0), "packages"),
+            (None, What::Archive(_) | What::Taken(_) | What::Libraries(_)) => ((1, 0), "imports"),
+            (None, What::Binary { .. }) => ((4, 0), "binaries"),
+            (None, _) => ((2, 0), "files"),
         };
         groups.entry(key).or_insert_with(|| LayerPlan { name: name.to_string(), items: Vec::new() }).items.push(at);
     }

@@ -45,7 +45,18 @@ impl Client {
     /// Streams what is at a URL into `sink`, at most `most` bytes, and says how many they were. What was written is never written twice.
     /// Nothing is known about the bytes then: who asks for them has to verify them.
     pub async fn download(&self, url: &str, most: u64, sink: &mut (dyn Write + Send)) -> Result<u64> {
-        self.flow(url, None, most, sink).await.map(|flow| flow.written)
+        self.stream_file(url, most, sink, false).await
+    }
+
+    /// As [`Client::download`]; with `plain` also over plain http from anywhere, for what somebody has signed.
+    pub(super) async fn stream_file(
+        &self,
+        url: &str,
+        most: u64,
+        sink: &mut (dyn Write + Send),
+        plain: bool,
+    ) -> Result<u64> {
+        self.flow(url, None, most, sink, plain).await.map(|flow| flow.written)
     }
 
     /// The same, unless the server still calls the file by the name that is known (its `ETag`): then nothing is written. The bytes are
@@ -57,7 +68,8 @@ impl Client {
         most: u64,
         sink: &mut (dyn Write + Send),
     ) -> Result<Newer> {
-        let flow = self.flow(url, known.and_then(|known| HeaderValue::from_str(known).ok()), most, sink).await?;
+        let known = known.and_then(|known| HeaderValue::from_str(known).ok());
+        let flow = self.flow(url, known, most, sink, false).await?;
         let name = flow.version.as_ref().and_then(|version| version.to_str().ok()).map(str::to_string);
         Ok(if flow.same { Newer::Same } else { Newer::Came(name) })
     }
@@ -68,16 +80,17 @@ impl Client {
         known: Option<HeaderValue>,
         most: u64,
         sink: &'a mut (dyn Write + Send),
+        plain: bool,
     ) -> Result<Flow<'a>> {
-        let (home, leg) = self.place(url)?;
+        let (home, leg) = self.place(url, plain)?;
         let context = format!("fetching `{}`", redacted(&leg.url));
         let mut flow = Flow { sink, most, written: 0, total: None, version: None, known, same: false };
         self.fetch_file(&home, leg, &mut flow).await.map_err(|cause| cause.context(context))?;
         Ok(flow)
     }
 
-    /// Where a URL leads.
-    fn place(&self, text: &str) -> Result<(Home, Leg)> {
+    /// Where a URL leads. Plain http leads to this machine and to declared hosts only, unless it is `plain` that is asked for.
+    pub(super) fn place(&self, text: &str, plain: bool) -> Result<(Home, Leg)> {
         // What stands before an `@` may be a password.
         let safe = text.rsplit('@').next().unwrap_or_default();
         let wrong = |why: &str| Error::usage(format!("`{}` cannot be fetched: {why}", shown(safe)));
@@ -87,8 +100,8 @@ impl Client {
             return Err(wrong("it holds credentials"));
         }
         let name = origin.name();
-        let plain = self.0.settings.hosts.host(&name).and_then(|host| host.http).unwrap_or(is_loopback(&origin.host));
-        if !origin.tls && !plain {
+        let declared = self.0.settings.hosts.host(&name).and_then(|host| host.http);
+        if !origin.tls && !plain && !declared.unwrap_or(is_loopback(&origin.host)) {
             return Err(wrong("plain http is spoken to this machine only").hint(format!(
                 "write `https://`, or declare `[host.\"{name}\"]` with `http = true` in `registries.toml`"
             )));

@@ -10,6 +10,7 @@
 //! wire       one request: authorised, redirected, repeated, bounded
 //! manifests, blobs, upload, mount, tags, referrers   the API
 //! download   a file from anywhere on the web, by the same rules
+//! files      files of a mirror, whose digests something signed tells
 //! probe      what a registry can do, for `doctor` and `login`
 //! service    services beside registries       program      programs that are asked for something
 //! fuzzing    doors to the readers of a server's words
@@ -22,6 +23,7 @@ mod challenge;
 pub mod credentials;
 mod download;
 mod failure;
+mod files;
 pub(crate) mod fuzzing;
 mod hosts;
 mod manifests;

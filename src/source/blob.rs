@@ -100,7 +100,8 @@ fn open(reference: &plan::Base, digest: &Digest) -> Result<Blob> {
     }
 }
 
-fn finish(sink: Bounded, descriptor: &Descriptor, what: &str) -> Result<()> {
+/// Publishes a blob that must be exactly the descriptor's.
+pub(super) fn finish(sink: Bounded, descriptor: &Descriptor, what: &str) -> Result<()> {
     if sink.left > 0 {
         return Err(sizes(what, descriptor.size, sink.draft.size()));
     }
@@ -113,9 +114,9 @@ fn sizes(what: &str, described: u64, found: u64) -> Error {
 }
 
 /// A draft that takes as many bytes as the descriptor names and not one more.
-struct Bounded {
-    draft: Draft,
-    left: u64,
+pub(super) struct Bounded {
+    pub draft: Draft,
+    pub left: u64,
 }
 
 impl Write for Bounded {

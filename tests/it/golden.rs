@@ -78,7 +78,8 @@ fn rep_14_golden_digests_of_images() {
     for (name, image, rest) in FIXTURES {
         for compression in ["gzip", "zstd", "none"] {
             let head = format!("created = \"2026-01-31T12:00:00Z\"\ncompression = \"{compression}\"\n{image}");
-            project.write("image.toml", idle(&manifest("scratch", &format!("{head}{}", rest.replace("TOOLS", &tools)))));
+            project
+                .write("image.toml", idle(&manifest("scratch", &format!("{head}{}", rest.replace("TOOLS", &tools)))));
             let made = project.run(["--format", "json", "build"]).success().json();
             all += &format!("{name} {compression} {}\n", made["digest"].as_str().unwrap());
             for image in made["images"].as_array().unwrap() {

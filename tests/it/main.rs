@@ -20,6 +20,7 @@ mod inside;
 mod layers;
 mod mock;
 mod outputs;
+mod packages;
 mod programs;
 mod registry;
 mod regressions;

@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{DIR_MODE, LINK_MODE, Place};
+use super::{DIR_MODE, LINK_MODE, PLAIN_MODE, Place};
 use crate::error::{Finding, printable};
+use crate::layer::accounts::{GROUP, PASSWD};
 use crate::layer::found::{self, Brought, Found, Piece};
 use crate::layer::tree::{Body, Content, Disk, Entry, Mode};
 use crate::manifest::{Item, What};
-use crate::source::Kind;
+use crate::source::{FileIndex, Kind};
 
 /// The mode of a program.
 const PROGRAM_MODE: u16 = 0o755;
@@ -29,7 +30,31 @@ fn name(item: &Item) -> Option<&OsStr> {
     }
 }
 
+/// The base's files with the accounts that packages bring, if they bring any.
+pub(super) fn accounts(found: &[Found], index: &FileIndex) -> Option<FileIndex> {
+    let laid = found.iter().find_map(|found| match found {
+        Found::Laid(laid, _) => Some(laid),
+        _ => None,
+    })?;
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let (passwd, group) = (text(&laid.passwd), text(&laid.group));
+    (passwd.is_some() || group.is_some()).then(|| index.with_accounts(passwd.as_deref(), group.as_deref()))
+}
+
 impl Place<'_> {
+    /// Puts the account files of packages where no declared account has made new ones of them.
+    pub(super) fn packaged_accounts(&mut self, found: &[Found]) {
+        for (at, found) in (0u32..).zip(found) {
+            let Found::Laid(laid, _) = found else { continue };
+            for (path, text) in [(PASSWD, &laid.passwd), (GROUP, &laid.group)] {
+                let Some(text) = text.as_ref().filter(|_| !self.own.contains_key(path)) else { continue };
+                let body = Body::File(Content::Inline(text.as_slice().into()));
+                let mode = Mode::Fixed(PLAIN_MODE);
+                self.put(at, path, Entry { body, mode, uid: 0, gid: 0, capabilities: 0, item: at });
+            }
+        }
+    }
+
     /// Puts everything that an item makes at its place.
     pub(super) fn item(&mut self, at: u32, item: &Item, found: &Found) {
         if let Found::Bundle(bundle) = found {
@@ -49,6 +74,12 @@ impl Place<'_> {
         let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
         let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
         match (&item.what, found) {
+            (What::Packages, Found::Laid(laid, _)) => {
+                for (path, file) in &laid.files {
+                    let owned = entry(file.body.clone(), Mode::Fixed(file.mode));
+                    self.put(at, path, Entry { uid: file.uid, gid: file.gid, ..owned });
+                }
+            }
             (What::Binary { capabilities, .. }, Found::File { path, seen }) => {
                 let Some(dest) = self.dest(item) else { return };
                 let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));

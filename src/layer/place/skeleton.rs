@@ -33,8 +33,10 @@ fn declared(items: &[Item]) -> Option<(u32, Skeleton)> {
 /// The base's files with root and nobody among its accounts, if the skeleton has to bring them.
 pub(super) fn accounts(items: &[Item], index: &FileIndex) -> Option<FileIndex> {
     let (_, skeleton) = declared(items).filter(|(_, skeleton)| skeleton.accounts)?;
-    let lacks = |path: &str| index.resolve(path).is_none() && skeleton.accounts;
-    let (passwd, group) = (lacks(PASSWD).then_some(ROOT_AND_NOBODY), lacks(GROUP).then_some(THEIR_GROUPS));
+    // Packages may have brought theirs already.
+    let lacks = |path: &str, text: &[u8]| index.resolve(path).is_none() && text.is_empty() && skeleton.accounts;
+    let passwd = lacks(PASSWD, index.passwd()).then_some(ROOT_AND_NOBODY);
+    let group = lacks(GROUP, index.group_file()).then_some(THEIR_GROUPS);
     (passwd.is_some() || group.is_some()).then(|| index.with_accounts(passwd, group))
 }
 

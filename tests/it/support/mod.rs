@@ -6,6 +6,7 @@ pub mod canary;
 #[path = "../../../src/facts/programs/fixture.rs"]
 pub mod elf;
 pub mod layout;
+pub mod mirror;
 pub mod project;
 
 use std::fs::File;
