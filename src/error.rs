@@ -346,17 +346,12 @@ impl Finding {
 /// Findings in the order in which they were made, without doubles.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Report {
     /// Most errors, and most other findings, that are kept; the rest would only hide the first.
     pub const MOST: usize = 200;
-
-    /// Exactly these findings, however many they are.
-    pub fn whole(findings: Vec<Finding>) -> Report {
-        Report { findings }
-    }
 
     /// Adds a finding unless the same one is there, or [`Report::MOST`] of its gravity are. Warnings never push out an error.
     pub fn add(&mut self, finding: Finding) {
