@@ -17,9 +17,9 @@
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
 //! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |
 //! | – | [`ctx`] | the permission to touch the world, five things | – |
-//! | 5 | [`source`] | pinned names → bases and what files they have | layouts, archives, store, registries |
+//! | 5 | [`source`] | pinned names → bases and what files they have; any image → what its layers hold | layouts, archives, store, registries |
 //! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
-//! | 7 | [`image`] | layers → [`image::Artifact`] | nothing |
+//! | 7 | [`image`] | layers → [`image::Artifact`]; what layers hold → files, waste, differences, history | nothing |
 //! | 8 | [`trust`] | images → what they are made of; keys, signatures, policies → who vouches for them | key and root files, registries, the services of sigstore, programs and tokens that sign |
 //! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets |
 //! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |

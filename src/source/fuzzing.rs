@@ -8,6 +8,7 @@ use crate::event::{Cancel, nowhere};
 use crate::source::archive;
 use crate::source::image::docker;
 use crate::source::index::{FileIndex, Kind, TEXTS};
+use crate::source::inside;
 use crate::source::list::{Item, Listing, What, list};
 use crate::source::local::{Found, headers};
 use crate::source::member::{Body, Member};
@@ -32,8 +33,10 @@ pub(crate) fn tar(bytes: &[u8]) {
         assert!(!entry.whole || data.len() as u64 <= entry.size);
     }
     assert!(count * 512 + total <= bytes.len());
-    let Ok((listing, _)) = list(Cursor::new(bytes.to_vec()), Stop::default(), &tempfile::tempfile) else { return };
+    let Ok((listing, inside)) = inside::seen(Cursor::new(bytes.to_vec()), Stop::default(), &tempfile::tempfile) else { return };
     listed(&listing);
+    assert!(inside.held.keys().eq(listing.items.keys()));
+    assert!(inside::memo::read(&inside::memo::write(&inside)).is_some_and(|again| again == inside));
     let index = merge(std::slice::from_ref(&listing));
     index.iter().for_each(indexed);
     assert!(memo::read(&memo::write(&listing)).is_some_and(|again| again == listing));

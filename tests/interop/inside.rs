@@ -104,7 +104,7 @@ fn ours(project: &Project, reference: &str) -> Facts {
     let mut first: BTreeMap<String, BTreeSet<Vec<u8>>> = BTreeMap::new();
     let name = |row: &Value| match row["pathBase64"].as_str() {
         Some(encoded) => STANDARD.decode(encoded).unwrap(),
-        None => text(&row["path"])[1..].as_bytes().to_vec(),
+        None => text(&row["path"]).as_bytes()[1..].to_vec(),
     };
     for row in list(&document["files"]) {
         let shared = row["hardlink"].as_str().map_or_else(|| text(&row["path"]), str::to_string);
@@ -235,7 +235,7 @@ fn a_diff_is_that_of_the_two_unpacked_trees() {
     for one in list(&document["files"]) {
         let path = match one["pathBase64"].as_str() {
             Some(encoded) => STANDARD.decode(encoded).unwrap(),
-            None => text(&one["path"])[1..].as_bytes().to_vec(),
+            None => text(&one["path"]).as_bytes()[1..].to_vec(),
         };
         let fields: Vec<String> =
             one["fields"].as_array().into_iter().flatten().map(|field| text(&field["field"])).collect();

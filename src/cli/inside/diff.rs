@@ -124,8 +124,9 @@ impl Both<'_> {
             return format!("both are {}\n", before.digest());
         }
         let mut text = String::new();
-        text += &style.ink(Ink::Red, &format!("--- {}  {}  {}\n", before.name, before.platform, before.digest()));
-        text += &style.ink(Ink::Green, &format!("+++ {}  {}  {}\n", after.name, after.platform, after.digest()));
+        let head = |sign: &str, look: &Look| format!("{sign} {}  {}  {}", look.name, look.platform, look.digest());
+        text += &format!("{}\n", style.ink(Ink::Red, &head("---", before)));
+        text += &format!("{}\n", style.ink(Ink::Green, &head("+++", after)));
         if !self.settings.is_empty() {
             text += &format!("\n{}\n", style.ink(Ink::Bold, "config"));
             text.extend(self.settings.iter().map(|setting| line(style, setting)));
@@ -209,6 +210,8 @@ impl Both<'_> {
             }
             (Body::Directory, None) => "directory".to_string(),
             (Body::Link(target), _) => format!("-> {}", crate::image::inside::raw(target)),
+            (Body::Character(..) | Body::Block(..), None) => "device".to_string(),
+            (Body::Fifo, None) => "named pipe".to_string(),
             _ => tree.inode(node).map_or_else(String::new, |inode| style.size(inode.size)),
         }
     }

@@ -11,7 +11,9 @@ use super::look::{Look, open};
 use super::text::{Ink, Side, Style, columns, count, mode};
 use super::{describe, page, tree};
 use crate::error::{Error, Report, Result};
-use crate::image::inside::{Row, Tree, Twins, Waste, What, Why, mtree, of_layer, of_tree, raw, shown, twins, waste};
+use crate::image::inside::{
+    Row, Tree, Twins, Waste, What, Why, mtree, of_layer, of_tree, raw, score, shown, twins, waste,
+};
 use crate::ship;
 use crate::source::inside::Inside;
 
@@ -43,7 +45,7 @@ pub async fn run(session: &Session<'_>, options: &Files) -> Result<u8> {
     }
     let text = match () {
         () if options.mtree => mtree(&rows),
-        () if options.waste => waste_text(&look, &merged, style),
+        () if options.waste => waste_text(&look, &inside, &merged, style),
         () if options.tree => tree::text(&rows, options.depth, style) + &sums(&inside, &merged, &rows, one, style),
         () => list(&look, &rows, style) + &sums(&inside, &merged, &rows, one, style),
     };
@@ -86,7 +88,7 @@ fn html(session: &Session<'_>, look: &Look, inside: &[Inside], tree: &Tree, path
 
 fn document(look: &Look, inside: &[Inside], tree: &Tree, rows: &[Row<'_>], one: Option<usize>) -> Value {
     let seen: Vec<Option<&Inside>> = inside.iter().map(Some).collect();
-    let (waste, twins) = (waste(tree), twins(tree));
+    let (waste, twins, dive) = (waste(tree), twins(tree), score(inside));
     json!({
         "image": describe::image(look),
         "layer": one.map(|at| at + 1),
@@ -98,6 +100,7 @@ fn document(look: &Look, inside: &[Inside], tree: &Tree, rows: &[Row<'_>], one: 
             "wasted": tree.stored_bytes() - tree.seen_bytes(),
             "twice": twins.iter().map(Twins::extra).sum::<u64>(),
             "efficiency": tree.efficiency(),
+            "dive": { "efficiency": dive.efficiency, "wasted": dive.wasted },
         },
         "waste": waste.iter().map(describe::waste).collect::<Vec<_>>(),
         "duplicates": twins.iter().take(MOST_TWINS).map(describe::twins).collect::<Vec<_>>(),
@@ -181,8 +184,8 @@ pub fn percent(part: f64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-fn waste_text(look: &Look, tree: &Tree, style: Style) -> String {
-    let (waste, twins) = (waste(tree), twins(tree));
+fn waste_text(look: &Look, inside: &[Inside], tree: &Tree, style: Style) -> String {
+    let (waste, twins, dive) = (waste(tree), twins(tree), score(inside));
     let sum: u64 = waste.iter().map(|one| one.size).sum();
     let extra: u64 = twins.iter().map(Twins::extra).sum();
     let mut text = format!(
@@ -191,6 +194,8 @@ fn waste_text(look: &Look, tree: &Tree, style: Style) -> String {
         style.said(tree.seen_bytes()),
         percent(tree.efficiency())
     );
+    text +=
+        &format!("as dive counts it: efficiency {}, {} wasted\n", percent(dive.efficiency), style.said(dive.wasted));
     text += &format!("\n{}\n", style.ink(Ink::Bold, &format!("shipped and not seen: {}", style.said(sum))));
     let rows: Vec<_> = waste.iter().map(|one| wasted(look, one, style)).collect();
     text += &columns(style, &[Side::Right, Side::Left, Side::Left], &rows);

@@ -160,10 +160,10 @@ pub struct Work {
 pub async fn work(session: &Session<'_>, platform: Option<&Platform>) -> Result<Work> {
     let prepared = prepare(session, platform).await?;
     session.terminal.report(&prepared.report);
-    let told: Vec<(Vec<Vec<Line>>, BTreeMap<Name, String>)> = told(&prepared);
+    let told = told(&prepared);
     let made = make(session, prepared).await?;
     let mut looks = Vec::new();
-    for ((image, base), (own, origins)) in made.artifact.images.iter().zip(&made.bases).zip(told) {
+    for ((image, base), Told { own, origins }) in made.artifact.images.iter().zip(&made.bases).zip(told) {
         let manifest: Manifest = json::read(&image.manifest.bytes, "the manifest that was made")?;
         let config: Config = json::read(&image.config.bytes, "the config that was made")?;
         let mut steps = history(&config, manifest.layers.len(), &manifest.annotations);
@@ -195,13 +195,21 @@ fn name_base(steps: &mut [Step], reference: &str) {
     }
 }
 
-/// For each image its own layers' lines of the manifest, lowest first, and the line of each path.
-fn told(prepared: &Prepared) -> Vec<(Vec<Vec<Line>>, BTreeMap<Name, String>)> {
+/// What the manifest says of one image.
+struct Told {
+    /// The lines of its own layers, lowest first.
+    own: Vec<Vec<Line>>,
+    /// The line of each path.
+    origins: BTreeMap<Name, String>,
+}
+
+/// What the manifest says of each image.
+fn told(prepared: &Prepared) -> Vec<Told> {
     let all = prepared.plan.images.iter().zip(prepared.placed.iter());
     all.map(|(plan, placed)| {
         let made = plan.layers.iter().zip(&placed.trees).filter(|(_, tree)| !tree.is_empty());
         let lines = made.map(|(layer, _)| layer.items.iter().filter_map(|item| line(plan, *item)).collect());
-        (lines.collect(), origins(plan, &placed.trees))
+        Told { own: lines.collect(), origins: origins(plan, &placed.trees) }
     })
     .collect()
 }

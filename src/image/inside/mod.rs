@@ -2,6 +2,7 @@
 //! layers came to be. What each layer holds in, plain values out. Pure.
 
 mod diff;
+mod dive;
 mod history;
 mod mtree;
 mod name;
@@ -13,6 +14,7 @@ mod tree;
 mod waste;
 
 pub use diff::{Change, Difference, Field, attribute, diff, time};
+pub use dive::{Score, score};
 pub use history::{Maker, Step, history};
 pub use mtree::mtree;
 pub use name::{raw, shown};

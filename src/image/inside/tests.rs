@@ -163,6 +163,25 @@ fn what_is_hidden_is_wasted() {
 }
 
 #[test]
+fn dives_numbers_follow_its_definition() {
+    let check = |layers: &[&[&str]], efficiency: f64, wasted: u64| {
+        let layers: Vec<Inside> = layers.iter().map(|entries| layer(entries)).collect();
+        assert_eq!(super::score(&layers), super::Score { efficiency, wasted }, "{layers:?}");
+    };
+    check(&[], 1.0, 0);
+    check(&[&["f a 1234"]], 1.0, 0);
+    // Both copies are waste to dive, also the one that is seen.
+    check(&[&["f a 1234"], &["f a 123456"]], 0.4, 10);
+    check(&[&["f a 1234"], &["f a 1234 0600"]], 0.5, 8);
+    check(&[&["f a 1234"], &["w a"]], 0.0, 4);
+    check(&[&["f a 1234", "h b a"], &["w a"]], 0.0, 4);
+    // A whiteout of a directory is a path of its own, with the bytes of all that it hides.
+    check(&[&["d d", "f d/a 1", "f d/b 12"], &["w d"]], 1.0, 0);
+    check(&[&["d d", "f d/a 1", "f d-x 1"], &["w d"], &["f d 1234"]], 0.4285, 5);
+    check(&[&["d d", "f d/a 1"], &["d d", "o d", "f d/b 1"]], 1.0, 0);
+}
+
+#[test]
 fn what_stands_twice_is_found() {
     let check = |layers: &[&[&str]], expect: &[&str]| {
         let one = |one: &super::Twins| {

@@ -1,10 +1,11 @@
 //! Stage 5: everything that one layer says, for those who show it: each entry with its content's digest, time and attributes. A layer
 //! in, a plain value out. Contents are hashed as they go by and never kept; the store remembers what was seen.
 
-mod memo;
+pub(super) mod memo;
 mod read;
 mod verify;
 
+pub(super) use read::seen;
 pub use read::{Holder, all_inside, recall};
 pub use verify::{Wrong, verify};
 

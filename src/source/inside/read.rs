@@ -16,6 +16,7 @@ use crate::source::files::{failed, open};
 use crate::source::hashed::Hashed;
 use crate::source::image::fetch_from;
 use crate::source::list::{Item, Listing, MOST_ENTRIES, MOST_NAME_BYTES, Name, Sight, What, sights};
+use crate::source::look::Aside;
 use crate::source::tar::{Entry, Special, Type, wrong};
 use crate::source::unpack::{MOST_BYTES, Stop};
 use crate::source::{Base, Image, Kind, memo as listing};
@@ -77,14 +78,22 @@ async fn inside(ctx: &Ctx, holder: &Holder, descriptor: &Descriptor, diff_id: Di
 /// Reads a layer that the store holds; what it says is remembered for builds too.
 fn read(ctx: &Ctx, descriptor: &Descriptor, name: &str) -> Result<Inside> {
     let stop = Stop { cancel: ctx.cancel.clone(), ..Stop::default() };
-    let mut facts = Facts::default();
-    let blob = open(&ctx.store, descriptor)?;
-    let (listing, _) =
-        sights(blob, stop, &|| ctx.store.aside(), |sight| facts.add(sight)).map_err(|cause| failed(name, cause))?;
+    let (listing, inside) = seen(open(&ctx.store, descriptor)?, stop, &|| ctx.store.aside()).map_err(|cause| failed(name, cause))?;
     ctx.store.remember(listing::KIND, &descriptor.digest, &listing::write(&listing));
-    let inside = facts.join(listing);
     ctx.store.remember(memo::KIND, &descriptor.digest, &memo::write(&inside));
     Ok(inside)
+}
+
+/// What one layer says, for builds and for those who show it.
+pub(crate) fn seen(
+    blob: impl io::Read + 'static,
+    stop: Stop,
+    aside: Aside<'_>,
+) -> io::Result<(Listing, Inside)> {
+    let mut facts = Facts::default();
+    let (listing, _) = sights(blob, stop, aside, |sight| facts.add(sight))?;
+    let inside = facts.join(&listing);
+    Ok((listing, inside))
 }
 
 /// What the entries of a layer say beside its listing.
@@ -136,13 +145,11 @@ impl Facts {
         Ok(Fact { content, special: entry.special, modified: entry.modified, xattrs })
     }
 
-    fn join(mut self, listing: Listing) -> Inside {
-        let Listing { diff_id, size, items, whiteouts, opaque, .. } = listing;
-        let held = items.into_iter().map(|(path, item)| {
-            let held = held(item, self.by_path.remove(&path));
-            (path, held)
-        });
-        Inside { diff_id, size, held: held.collect(), whiteouts, opaque }
+    fn join(mut self, listing: &Listing) -> Inside {
+        let items = listing.items.iter();
+        let held = items.map(|(path, item)| (path.clone(), held(item, self.by_path.remove(path)))).collect();
+        let (whiteouts, opaque) = (listing.whiteouts.clone(), listing.opaque.clone());
+        Inside { diff_id: listing.diff_id, size: listing.size, held, whiteouts, opaque }
     }
 }
 
@@ -155,23 +162,23 @@ fn second(fact: &Fact, twin: &[u8]) -> Fact {
     fact
 }
 
-fn held(item: Item, fact: Option<Fact>) -> Held {
+fn held(item: &Item, fact: Option<Fact>) -> Held {
     let fact = fact.unwrap_or(Fact { content: None, special: None, modified: None, xattrs: BTreeMap::new() });
-    let body = match (item.what, fact.content) {
+    let body = match (&item.what, fact.content) {
         (What::Known(Kind::File { .. }), Some(content)) => Body::File(content),
         // The listing and the facts come from the same entries; a file without its fact cannot be.
         (What::Known(Kind::File { size }), None) => {
-            Body::File(Content { size, digest: Digest::of(b""), sparse: true, twin: None })
+            Body::File(Content { size: *size, digest: Digest::of(b""), sparse: true, twin: None })
         }
         (What::Known(Kind::Directory), _) => Body::Directory,
-        (What::Known(Kind::Link(target)), _) => Body::Link(target),
+        (What::Known(Kind::Link(target)), _) => Body::Link(target.clone()),
         (What::Known(Kind::Other), _) => match fact.special {
             Some(Special::Character(major, minor)) => Body::Character(major, minor),
             Some(Special::Block(major, minor)) => Body::Block(major, minor),
             Some(Special::Fifo) | None => Body::Fifo,
         },
         (What::Implied, _) => Body::Implied,
-        (What::Lower(target), _) => Body::Lower(target),
+        (What::Lower(target), _) => Body::Lower(target.clone()),
     };
     Held { body, mode: item.mode, uid: item.uid, gid: item.gid, modified: fact.modified, xattrs: fact.xattrs }
 }

@@ -93,6 +93,7 @@ fn waste_is_listed_with_who_hides_it() {
     let listed = project.run(["files", &reference, "--waste", "--bytes"]).success().stdout;
     insta::assert_snapshot!(listed, @r"
     54 bytes are shipped, 25 bytes are seen: efficiency 46.3 %
+    as dive counts it: efficiency 78.3 %, 19 bytes wasted
 
     shipped and not seen: 29 bytes
     10  removed     /var/cache: in layer 1, removed by layer 2
