@@ -106,8 +106,11 @@ impl Client {
     ) -> Result<Attached> {
         let descriptor = describe(media_type, bytes)?;
         match self.push_manifest(repository, Which::Digest(&descriptor.digest), media_type, bytes).await? {
-            PushedManifest::Created { subject: true } => return Ok(Attached::Api),
-            PushedManifest::Created { subject: false } | PushedManifest::Unchanged => {}
+            // Some say that they keep the list, and have none that could be read.
+            PushedManifest::Created { subject: true } if self.keeps_list(repository, subject).await? => {
+                return Ok(Attached::Api);
+            }
+            PushedManifest::Created { .. } | PushedManifest::Unchanged => {}
             PushedManifest::Missing(digests) => {
                 let digests: Vec<String> = digests.iter().map(Digest::to_string).collect();
                 return Err(Error::remote(format!(
@@ -122,6 +125,13 @@ impl Client {
         };
         self.list_under_tag(repository, &subject.digest, descriptor).await.map_err(context)?;
         Ok(Attached::Tag)
+    }
+
+    /// Whether a registry that says so has the API.
+    async fn keeps_list(&self, repository: &Repository, subject: &Descriptor) -> Result<bool> {
+        let context = |cause: Error| cause.context(format!("listing what refers to `{repository}@{}`", subject.digest));
+        let found = self.referrers_api(&self.writer(repository), &subject.digest).await.map_err(context)?;
+        Ok(found.is_some())
     }
 
     async fn list_under_tag(&self, repository: &Repository, subject: &Digest, descriptor: Descriptor) -> Result<()> {
