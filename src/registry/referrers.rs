@@ -21,6 +21,8 @@ use crate::oci::{Descriptor, Digest, Document, Index, Repository, Tag, json, med
 
 /// How often a list under a tag is written again because somebody else wrote it at the same time.
 const MOST_ROUNDS: u32 = 10;
+/// How often a manifest is pushed again because the registry lacks what it took a moment ago.
+const MOST_MISSES: u32 = 3;
 
 /// How a referrer came into its subject's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,20 +107,26 @@ impl Client {
         bytes: &[u8],
     ) -> Result<Attached> {
         let descriptor = describe(media_type, bytes)?;
-        match self.push_manifest(repository, Which::Digest(&descriptor.digest), media_type, bytes).await? {
-            // Some say that they keep the list, and have none that could be read.
-            PushedManifest::Created { subject: true } if self.keeps_list(repository, subject).await? => {
-                return Ok(Attached::Api);
+        let mut misses = 0;
+        loop {
+            match self.push_manifest(repository, Which::Digest(&descriptor.digest), media_type, bytes).await? {
+                // Some say that they keep the list, and have none that could be read.
+                PushedManifest::Created { subject: true } if self.keeps_list(repository, subject).await? => {
+                    return Ok(Attached::Api);
+                }
+                PushedManifest::Created { .. } | PushedManifest::Unchanged => break,
+                // Some registries lack for a moment what two clients give them at once.
+                PushedManifest::Missing(_) if misses < MOST_MISSES => misses += 1,
+                PushedManifest::Missing(digests) => {
+                    let digests: Vec<String> = digests.iter().map(Digest::to_string).collect();
+                    return Err(Error::remote(format!(
+                        "pushing `{repository}@{}`: the registry lacks what it names ({})",
+                        descriptor.digest,
+                        digests.join(", ")
+                    )));
+                }
             }
-            PushedManifest::Created { .. } | PushedManifest::Unchanged => {}
-            PushedManifest::Missing(digests) => {
-                let digests: Vec<String> = digests.iter().map(Digest::to_string).collect();
-                return Err(Error::remote(format!(
-                    "pushing `{repository}@{}`: the registry lacks what it names ({})",
-                    descriptor.digest,
-                    digests.join(", ")
-                )));
-            }
+            self.settle().await?;
         }
         let context = |cause: Error| {
             cause.context(format!("adding to the list of what refers to `{repository}@{}`", subject.digest))

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
@@ -24,7 +25,7 @@ pub struct Ask<'a> {
     /// Where to.
     pub url: &'a str,
     /// What is sent (POST) and of which media type; nothing: GET.
-    pub body: Option<(&'static str, Vec<u8>)>,
+    pub body: Option<(&'static str, Bytes)>,
     /// The media type that is wanted.
     pub accept: &'static str,
     /// A token that says who asks.

@@ -24,6 +24,8 @@ const EMPTY: (&str, &[u8]) = ("application/vnd.oci.empty.v1+json", b"{}");
 const MOST_LAYERS: usize = 1000;
 /// How often a tag is written again because somebody else wrote it at the same time.
 const MOST_ROUNDS: u32 = 10;
+/// How often that is done because the registry lacks what it took a moment ago.
+const MOST_MISSES: u32 = 3;
 
 /// A layer of a legacy tag.
 pub struct Layer {
@@ -63,6 +65,7 @@ pub async fn legacy(ctx: &Ctx, object: Object<'_>, layer: Layer) -> Result<Kept>
     let tag: Tag = format!("sha256-{}.{ending}", object.image.digest.hex()).parse()?;
     let blob = blob(ctx, object.repository, layer.media_type, &layer.bytes).await?;
     let entry = Descriptor { annotations: layer.annotations, ..blob };
+    let mut misses = 0;
     for _ in 0..MOST_ROUNDS {
         let (manifest, mut layers) = layers(ctx, object.repository, &tag).await?;
         // Found again after it was written: nobody has written over it.
@@ -77,14 +80,22 @@ pub async fn legacy(ctx: &Ctx, object: Object<'_>, layer: Layer) -> Result<Kept>
                 object.repository
             )));
         }
-        write(ctx, object.repository, &tag, &layers).await?;
+        if !write(ctx, object.repository, &tag, &layers).await? {
+            // Some registries lack for a moment what two clients give them at once; what is ours is given again.
+            misses += 1;
+            if misses > MOST_MISSES {
+                return Err(Error::remote(format!("`{}` lacks what `{tag}` names", object.repository)));
+            }
+            ctx.registries.push_blob_anew(object.repository, &entry, &Bytes::copy_from_slice(&layer.bytes)).await?;
+        }
         ctx.registries.settle().await?;
     }
     Err(Error::remote(format!("others kept changing `{}:{tag}` for {MOST_ROUNDS} rounds", object.repository))
         .hint("run again when fewer are at work"))
 }
 
-async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descriptor]) -> Result<()> {
+/// Makes the tag hold these layers; whether the registry has all that it then names.
+async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descriptor]) -> Result<bool> {
     let epoch = "0001-01-01T00:00:00Z";
     let ids: Vec<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
     let history: Vec<Value> = layers.iter().map(|_| json!({ "created": epoch })).collect();
@@ -103,10 +114,8 @@ async fn write(ctx: &Ctx, repository: &Repository, tag: &Tag, layers: &[Descript
         "config": config,
         "layers": layers,
     }));
-    match ctx.registries.push_manifest(repository, Which::Tag(tag), media::MANIFEST, &manifest).await? {
-        PushedManifest::Missing(_) => Err(Error::remote(format!("`{repository}` lacks what `{tag}` names"))),
-        _ => Ok(()),
-    }
+    let pushed = ctx.registries.push_manifest(repository, Which::Tag(tag), media::MANIFEST, &manifest).await?;
+    Ok(!matches!(pushed, PushedManifest::Missing(_)))
 }
 
 /// The manifest under a legacy tag and its layers, as they are now.

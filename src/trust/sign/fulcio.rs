@@ -58,7 +58,7 @@ pub async fn certify(
         "proofOfPossession": proof.to_base64(),
     }});
     let url = format!("{}/api/v2/signingCert", authority.trim_end_matches('/'));
-    let (body, bearer) = (Some((JSON, canonical(&asked))), Some(token.expose_secret()));
+    let (body, bearer) = (Some((JSON, canonical(&asked).into())), Some(token.expose_secret()));
     let ask = Ask { url: &url, body, accept: JSON, bearer, most: MOST_BYTES };
     let told = ctx.registries.ask_patiently(&ask, patience).await.map_err(|error| error.context(doing()))?;
     let refused = matches!(told.status, 400..=403);

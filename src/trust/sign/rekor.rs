@@ -111,7 +111,7 @@ async fn second(
 }
 
 async fn post(ctx: &Ctx, url: &str, asked: &Value) -> Result<Told, Stop> {
-    let body = Some((JSON, canonical(asked)));
+    let body = Some((JSON, canonical(asked).into()));
     ctx.registries.ask(&Ask { url, body, accept: JSON, bearer: None, most: MOST_BYTES }).await
 }
 

@@ -93,7 +93,7 @@ impl<'a> Signatory<'a> {
     /// Signs, and lets everybody speak who must; while a service is away, again and again. `promised` asks for a log that gives promises.
     pub(super) async fn sign(&self, ctx: &Ctx, message: Message<'_>, promised: bool) -> Result<Signature> {
         let logs = if promised { &self.services.promising } else { &self.services.logs };
-        let mut turns = ctx.registries.turns("sigstore", self.patience);
+        let mut turns = None;
         'again: loop {
             let (bytes, by) = self.signer.sign(ctx, &message.bytes()).await?;
             if let By::Key(key) = &by
@@ -104,6 +104,7 @@ impl<'a> Signatory<'a> {
             }
             let mut signature = Signature { bytes, by, entries: Vec::new(), stamps: Vec::new() };
             let (mut entries, mut stamps) = (BTreeMap::new(), BTreeMap::new());
+            let turns = turns.get_or_insert_with(|| ctx.registries.turns("sigstore", self.patience));
             loop {
                 match self.witness(ctx, message, &signature, logs, &mut entries, &mut stamps).await {
                     Ok(()) => break,

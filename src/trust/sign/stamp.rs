@@ -20,7 +20,7 @@ const AFTER: [u8; 3] = [0x01, 0x01, 0xff];
 pub async fn ask(ctx: &Ctx, url: &str, signature: &SignatureBytes) -> Result<TimestampToken, Stop> {
     let doing = || format!("asking `{url}` for a timestamp");
     let query = [&BEFORE[..], sha256(signature.as_bytes()).as_bytes(), &AFTER].concat();
-    let body = Some(("application/timestamp-query", query));
+    let body = Some(("application/timestamp-query", query.into()));
     let ask = Ask { url, body, accept: "application/timestamp-reply", bearer: None, most: MOST_BYTES };
     let told = ctx.registries.ask(&ask).await.map_err(|stop| stop.context(doing()))?;
     let reply = told.success().map_err(|error| error.context(doing()))?;

@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 use stillframe::oci::media;
 
+use crate::http::Response;
 use crate::registry::{Registry, on};
 use crate::sigstore::{Rekor, Sigstore};
 use crate::support::Project;
@@ -246,6 +247,25 @@ async fn a_registry_that_cannot_tell_what_is_signed_is_not_signed_into() {
     world.registry.fault(on("GET", "/referrers/").status(500));
     world.sign(&["--key", "cosign.key"]).expect(3);
     assert!(world.layers("sig").is_empty());
+}
+
+/// docker-registry forgets a blob for a moment when two clients push it at once (found by 20 rounds of SIG-14 in it).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_lacks_for_a_moment_what_it_took_gets_it_again() {
+    let unknown = || {
+        let body = json!({ "errors": [{ "code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown", "detail": {} }] });
+        Response::json(404, &body)
+    };
+    for (path, format) in [("/manifests/sha256-", "legacy"), ("/manifests/sha256:", "bundle")] {
+        let world = World::new().await;
+        let words = ["--key", "cosign.key", "--signature-format", format];
+        world.registry.fault(on("PUT", path).times(2).reply(unknown()));
+        world.sign(&words).expect(0);
+        world.verify(&["--key", "cosign.pub"]).expect(0);
+        world.registry.fault(on("PUT", path).reply(unknown()));
+        let refused = world.sign(&[&words[..], &["-a", "a=b"]].concat()).expect(3);
+        assert!(refused.stderr.contains("lacks what"), "{}", refused.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
