@@ -14,6 +14,7 @@ use super::signer::signatory;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::oci::{Descriptor, Digest, Reference, Repository};
+use crate::registry::Which;
 use crate::ship::{Blob, Blobs, Freight, Pushed, Target};
 use crate::source::{self, Place};
 use crate::trust::Paper;
@@ -56,18 +57,25 @@ fn by_digest(reference: &Reference) -> String {
     Reference { tag: None, ..reference.clone() }.to_string()
 }
 
-/// All images of what the references lead to, children before their index, and the root. Each repository has to hold all of them.
+/// All images of what the references lead to, children before their index, and the root. Each repository has to hold all of them: what the
+/// store holds says nothing of that.
 async fn images(ctx: &Ctx, references: &[Reference]) -> Result<(Vec<Descriptor>, Blob)> {
     let digests: BTreeSet<Option<Digest>> = references.iter().map(|reference| reference.digest).collect();
     if digests.len() > 1 {
         return Err(Error::usage("the receipt names images with several digests, but a release has one"));
     }
-    let mut found = None;
+    let mut documents = Vec::new();
     for reference in references {
-        let opened = source::open(ctx, &Place::Registry(reference.clone())).await?;
-        found = Some(opened.documents);
+        let name = &reference.repository;
+        documents = source::open(ctx, &Place::Registry(reference.clone())).await?.documents;
+        for paper in &documents {
+            let digest = &paper.descriptor.digest;
+            if ctx.registries.head(name, Which::Digest(digest)).await?.is_none() {
+                return Err(Error::remote(format!("`{name}` lacks {digest}, which the receipt names"))
+                    .hint("push it once more: run the job that builds again"));
+            }
+        }
     }
-    let documents = found.unwrap_or_default();
     let root = documents.last().ok_or_else(|| Error::bug("an image without documents"))?;
     let root = Blob { descriptor: root.descriptor.clone(), bytes: Some(root.bytes.clone()) };
     let bare = |descriptor: &Descriptor| Descriptor::new(&descriptor.media_type, descriptor.digest, descriptor.size);

@@ -20,6 +20,7 @@ use crate::source::{self, Place};
 use crate::trust::keys;
 use crate::trust::predicate::predicate_type;
 use crate::trust::sign::{self, Object, Signed};
+use crate::trust::verify::SIGNATURE;
 
 /// Something in a registry that is to be signed.
 struct Image {
@@ -62,6 +63,11 @@ pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
 /// Attests a document of an image.
 pub async fn attest(session: &Session<'_>, options: &Attest) -> Result<u8> {
     let kind = predicate_type(&options.kind)?;
+    if kind == SIGNATURE {
+        return Err(
+            Error::usage("an attestation of this type would be a signature").hint("`stillframe sign` makes those")
+        );
+    }
     let predicate = sign::document(&options.predicate)?;
     attest_predicate(session, &options.reference, &kind, &predicate, &options.with).await
 }

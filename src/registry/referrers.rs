@@ -110,8 +110,11 @@ impl Client {
         let mut misses = 0;
         loop {
             match self.push_manifest(repository, Which::Digest(&descriptor.digest), media_type, bytes).await? {
-                PushedManifest::Created { subject: true } => return Ok(Attached::Api),
-                PushedManifest::Created { subject: false } | PushedManifest::Unchanged => break,
+                // Some say that they keep the list, and have none that could be read.
+                PushedManifest::Created { subject: true } if self.keeps_list(repository, subject).await? => {
+                    return Ok(Attached::Api);
+                }
+                PushedManifest::Created { .. } | PushedManifest::Unchanged => break,
                 // Some registries lack for a moment what two clients give them at once.
                 PushedManifest::Missing(_) if misses < MOST_MISSES => misses += 1,
                 PushedManifest::Missing(digests) => {
@@ -130,6 +133,13 @@ impl Client {
         };
         self.list_under_tag(repository, &subject.digest, descriptor).await.map_err(context)?;
         Ok(Attached::Tag)
+    }
+
+    /// Whether a registry that says so has the API.
+    async fn keeps_list(&self, repository: &Repository, subject: &Descriptor) -> Result<bool> {
+        let context = |cause: Error| cause.context(format!("listing what refers to `{repository}@{}`", subject.digest));
+        let found = self.referrers_api(&self.writer(repository), &subject.digest).await.map_err(context)?;
+        Ok(found.is_some())
     }
 
     async fn list_under_tag(&self, repository: &Repository, subject: &Digest, descriptor: Descriptor) -> Result<()> {

@@ -44,8 +44,8 @@ impl Client {
             let reply = self.0.fetch(&call, MOST_BYTES).await?;
             match reply.status {
                 StatusCode::OK => {}
-                // A repository without tags is unknown to some registries.
-                StatusCode::NOT_FOUND if tags.is_empty() => return Ok(Vec::new()),
+                // A repository without tags is unknown to some registries. A page that was named to us is not.
+                StatusCode::NOT_FOUND if pages.0.is_empty() => return Ok(Vec::new()),
                 _ => return Err(reply.refusal()),
             }
             let page: Page = serde_json::from_slice(&reply.body)

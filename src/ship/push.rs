@@ -52,7 +52,7 @@ pub struct Pushed {
 pub struct Tagged {
     /// The tag.
     pub tag: Tag,
-    /// `set`, `unchanged` or `kept`.
+    /// `set`, `unchanged`, `kept` or `given away`.
     pub how: &'static str,
     /// What it said before, if that was something else.
     pub from: Option<Digest>,
@@ -127,7 +127,7 @@ pub async fn everywhere(ctx: &Ctx, freight: &Freight<'_>, names: &[Repository]) 
 /// Blobs, then manifests by digest, children before the index.
 pub async fn content(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Result<Vec<(Descriptor, &'static str)>> {
     let root = freight.root()?;
-    if ctx.registries.head(name, Which::Digest(&root.descriptor.digest)).await? == Some(root.descriptor.digest) {
+    if there(ctx, freight, name).await? {
         return Ok(vec![(root.descriptor.clone(), "already there")]);
     }
     let (manifests, blobs): (Vec<&Blob>, Vec<&Blob>) = freight.list.iter().partition(|blob| is_manifest(blob));
@@ -158,6 +158,17 @@ pub async fn content(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Res
         done.push((manifest.descriptor.clone(), "uploaded"));
     }
     Ok(done)
+}
+
+/// Whether a repository holds every manifest already. The root alone says nothing of its children: somebody may have deleted one.
+async fn there(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Result<bool> {
+    for manifest in freight.list.iter().rev().filter(|blob| is_manifest(blob)) {
+        let digest = manifest.descriptor.digest;
+        if ctx.registries.head(name, Which::Digest(&digest)).await? != Some(digest) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl<'a> Freight<'a> {

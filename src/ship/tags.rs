@@ -11,6 +11,8 @@ use crate::registry::{PushedManifest, Which};
 
 /// How often tags are looked at again because somebody else changed them at the same time.
 const MOST_ROUNDS: u32 = 10;
+/// How a tag ended that belongs to a higher release.
+const GIVEN: &str = "given away";
 
 /// What happens to each tag of a repository, as things stand there now.
 pub async fn judge(ctx: &Ctx, target: &Target, name: &Repository, digest: &Digest) -> Result<Vec<Decision>> {
@@ -99,7 +101,7 @@ pub async fn set_all(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: 
             let tagged = tagged.map_err(|error| unfinished(error, &rest(pushed, &all, at, done), &digest))?;
             pushed[at].tags.extend(tagged);
         }
-        settle(ctx, target, &digest, &mut pushed[at]).await.map_err(|error| {
+        settle(ctx, freight, target, &mut pushed[at]).await.map_err(|error| {
             let rest = rest(pushed, &all, at + 1, 0);
             if rest.is_empty() { error } else { unfinished(error, &rest, &digest) }
         })?;
@@ -107,55 +109,100 @@ pub async fn set_all(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: 
     Ok(())
 }
 
-/// Looks again at the tags that were set. One that belongs to a higher release, which others tagged in the meantime, is given to that
-/// release; a version that others released too is an error.
-async fn settle(ctx: &Ctx, target: &Target, digest: &Digest, pushed: &mut Pushed) -> Result<()> {
-    let name = pushed.name.clone();
-    if !pushed.tags.iter().any(|tagged| tagged.how == "set") {
-        return Ok(());
-    }
+/// Looks again at the tags that were set, as a third party does: what they lead to is fetched and hashed. One that belongs to a higher
+/// release, which others tagged in the meantime, is given to that release; one that went from the highest release to another is set again; a
+/// version that others released too is an error.
+async fn settle(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: &mut Pushed) -> Result<()> {
+    let (name, digest) = (pushed.name.clone(), freight.root()?.descriptor.digest);
     let looking = |error: Error| error.context(format!("looking again at the tags of `{name}`, which were set"));
-    for _ in 0..MOST_ROUNDS {
-        let known = known(ctx, target, &name).await.map_err(looking)?;
-        let decisions = target.tags.decide(&known, digest, target.leave);
-        let ours = |tag: &Tag, pushed: &Pushed| pushed.tags.iter().any(|one| one.tag == *tag && one.how != "kept");
+    for round in 0..MOST_ROUNDS {
+        let written: Vec<&Tagged> = pushed.tags.iter().filter(|tagged| is_ours(tagged)).collect();
+        if written.is_empty() {
+            return Ok(());
+        }
+        if round > 0 {
+            ctx.registries.settle().await?;
+        }
+        let mut known = known(ctx, target, &name).await.map_err(looking)?;
+        for tagged in written {
+            let found = ctx.registries.current(&name, &tagged.tag).await.map_err(looking)?;
+            known.now.remove(&tagged.tag);
+            known.now.extend(found.map(|found| (tagged.tag.clone(), found.digest)));
+        }
         let mut quiet = true;
-        for decision in &decisions {
-            match &decision.what {
-                Fate::Refused(refusal) => {
-                    let what = format!("others set `{name}:{}` at the same time: {}", decision.name, refusal.why);
-                    return Err(Error::policy(what)
-                        .hint("two builds of one version are not the same; see `stillframe reproduce`"));
-                }
-                Fate::Kept { tag, over: Some(over) } if ours(tag, pushed) && known.now.get(tag) == Some(digest) => {
-                    let to = Some(give(ctx, &name, tag, over).await.map_err(looking)?);
-                    let why = format!("{}, and was released at the same time", decision.why);
-                    ctx.note(format!("tag {name}:{tag}: given to {over}, because {why}"));
-                    for tagged in pushed.tags.iter_mut().filter(|tagged| tagged.tag == *tag) {
-                        *tagged = Tagged { how: "given away", to, why: why.clone(), ..tagged.clone() };
-                    }
-                    quiet = false;
-                }
-                _ => {}
-            }
+        for decision in target.tags.decide(&known, &digest, target.leave) {
+            let shared = decision.what.tag().is_some_and(|tag| target.tags.is_shared(tag));
+            quiet &= !mend(ctx, freight, &known, decision, shared, pushed).await.map_err(looking)?;
         }
         if quiet {
             return Ok(());
         }
     }
-    Err(Error::remote(format!("others kept changing the tags of `{name}` for {MOST_ROUNDS} rounds"))
-        .hint("run the same command again when fewer are at work"))
+    Err(Error::remote(format!("the tags of `{name}` did not stay as they were set, {MOST_ROUNDS} times in a row"))
+        .hint("others may be at work; run the same command again"))
 }
 
-/// Makes a tag say what another one says, and tells that.
-async fn give(ctx: &Ctx, name: &Repository, tag: &Tag, over: &Tag) -> Result<Digest> {
+/// Whether a tag says what we wrote, if nobody else has written it since.
+fn is_ours(tagged: &Tagged) -> bool {
+    ["set", GIVEN].contains(&tagged.how)
+}
+
+/// What we wrote under a tag.
+fn ours<'a>(pushed: &'a mut Pushed, tag: &Tag) -> Option<&'a mut Tagged> {
+    pushed.tags.iter_mut().find(|one| one.tag == *tag && is_ours(one))
+}
+
+/// Mends what became of a tag that we wrote; whether there was something to mend.
+async fn mend(
+    ctx: &Ctx,
+    freight: &Freight<'_>,
+    known: &Known,
+    decision: Decision,
+    shared: bool,
+    pushed: &mut Pushed,
+) -> Result<bool> {
+    let name = pushed.name.clone();
+    match &decision.what {
+        Fate::Refused(refusal) => {
+            let what = format!("others set `{name}:{}` at the same time: {}", decision.name, refusal.why);
+            Err(Error::policy(what).hint("two builds of one version are not the same; see `stillframe reproduce`"))
+        }
+        Fate::Kept { tag, over: Some(over) } => {
+            let now = known.now.get(tag);
+            let Some(tagged) = ours(pushed, tag).filter(|tagged| now.is_some() && tagged.to.as_ref() == now) else {
+                return Ok(false);
+            };
+            let to = give(ctx, &name, tag, over, now).await?;
+            if to.is_none() {
+                return Ok(false);
+            }
+            let why = format!("{}, and was released at the same time", decision.why);
+            ctx.note(format!("tag {name}:{tag}: given to {over}, because {why}"));
+            *tagged = Tagged { how: GIVEN, to, why, ..tagged.clone() };
+            Ok(true)
+        }
+        // Of a tag that no release shares, the last writer is right.
+        Fate::Moved(_, _) if !shared => Ok(false),
+        Fate::Created(tag) | Fate::Moved(tag, _) if ours(pushed, tag).is_some() => {
+            set(ctx, freight, &name, tag).await?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Makes a tag say what another one says, and tells that; nothing where it does so now.
+async fn give(ctx: &Ctx, name: &Repository, tag: &Tag, over: &Tag, now: Option<&Digest>) -> Result<Option<Digest>> {
     let found = ctx.registries.current(name, over).await?;
     let found = found.ok_or_else(|| Error::remote(format!("`{name}` lists the tag `{over}`, but lacks it")))?;
+    if Some(&found.digest) == now {
+        return Ok(None);
+    }
     let document = Document::read(&found.bytes, found.media_type.as_deref(), &format!("`{name}:{over}`"))?;
     let kind = document.media_type().or(found.media_type.as_deref()).unwrap_or_default();
     match ctx.registries.push_manifest(name, Which::Tag(tag), kind, &found.bytes).await? {
         PushedManifest::Missing(_) => Err(Error::remote(format!("`{name}` lacks content of `{over}`"))),
-        _ => Ok(found.digest),
+        _ => Ok(Some(found.digest)),
     }
 }
 

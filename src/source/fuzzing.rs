@@ -33,7 +33,9 @@ pub(crate) fn tar(bytes: &[u8]) {
         assert!(!entry.whole || data.len() as u64 <= entry.size);
     }
     assert!(count * 512 + total <= bytes.len());
-    let Ok((listing, inside)) = inside::seen(Cursor::new(bytes.to_vec()), Stop::default(), &tempfile::tempfile) else { return };
+    let Ok((listing, inside)) = inside::seen(Cursor::new(bytes.to_vec()), Stop::default(), &tempfile::tempfile) else {
+        return;
+    };
     listed(&listing);
     assert!(inside.held.keys().eq(listing.items.keys()));
     assert!(inside::memo::read(&inside::memo::write(&inside)).is_some_and(|again| again == inside));

@@ -27,7 +27,9 @@ pub async fn verify(ctx: &Ctx, asked: &Vouched, options: &RootOptions, base: &so
     digests.extend(base.descriptor.as_ref().map(|own| own.digest).filter(|own| *own != pinned.digest));
     let root = asked.trusted_root.as_deref().map(root::read).transpose()?.map(|text| Digest::of(text.as_bytes()));
     let key = |digest: &Digest| {
-        Digest::of(&canonical(&json!({ "digest": digest, "policy": policy.to_json(), "root": root })))
+        // Who trusts another sigstore asks anew.
+        let (policy, mirror) = (policy.to_json(), &options.mirror);
+        Digest::of(&canonical(&json!({ "digest": digest, "policy": policy, "root": root, "mirror": mirror })))
     };
     if digests.iter().any(|digest| ctx.store.recall(MEMO, &key(digest)).is_some()) {
         return Ok(());

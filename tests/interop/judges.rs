@@ -8,16 +8,13 @@ use std::process::{Command, Output};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use sigstore_sign::oidc::IdentityToken;
-use sigstore_sign::rekor::RekorApiVersion;
-use sigstore_sign::{SigningContext, SigningServices};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use crate::mock::{Rekor, Sigstore};
 use crate::peers::{cache, done, output, peer, said};
 use crate::release::Released;
 use crate::servers::Make;
+use crate::signing::{KEYLESS, WHO, World};
 
 /// Checks the envelope of a bundle with a public key.
 const ENVELOPE: &str = r#"
@@ -131,88 +128,110 @@ fn sig_03_in_toto_takes_the_envelopes_of_a_key() {
     }
 }
 
-const WHO: &str = "dev@example.com";
+/// Two sigstores.
+const HERE: &str = "here";
+const ELSEWHERE: &str = "elsewhere";
 
-/// A sigstore, and a keyless signature of an image.
+/// A keyless release, and what judges of other languages are told to trust.
 struct Keyless {
-    sigstore: Sigstore,
-    root: PathBuf,
-    config: PathBuf,
+    world: World,
     room: TempDir,
     stamps: bool,
 }
 
 impl Keyless {
     fn new(rekor: Rekor, stamps: bool) -> Keyless {
-        let (sigstore, room) = (Sigstore::start(), tempfile::tempdir().unwrap());
-        // The verifier in Python wants a rule for stamps, whether they are asked for or not.
-        let files = sigstore.write(room.path(), rekor, true);
-        Keyless { root: files.trusted_root, config: files.trust_config, room, stamps, sigstore }
+        let (world, room) = (World::new(Make::Plain, rekor, stamps, KEYLESS), tempfile::tempdir().unwrap());
+        let read = |text: String| -> Value { serde_json::from_str(&text).unwrap() };
+        for (name, sigstore) in [(HERE, &world.sigstore), (ELSEWHERE, &Sigstore::start())] {
+            // The verifier in Python wants a rule for stamps, whether they are asked for or not.
+            let config = json!({
+                "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
+                "trustedRoot": read(sigstore.trusted_root()),
+                "signingConfig": read(sigstore.signing_config(rekor, true)),
+            });
+            fs::create_dir(room.path().join(name)).unwrap();
+            fs::write(room.path().join(name).join("config.json"), config.to_string()).unwrap();
+            fs::write(room.path().join(name).join("root.json"), config["trustedRoot"].to_string()).unwrap();
+        }
+        Keyless { world, room, stamps }
     }
 
-    /// Signs a digest as somebody.
-    fn sign(&self, rekor: Rekor, digest: &str) -> Value {
-        let url = self.sigstore.url();
-        let mut services = SigningServices::new(url, url);
-        if self.stamps {
-            services = services.with_tsa_url(self.sigstore.tsa_url());
-        }
-        if rekor == Rekor::V2 {
-            services = services.with_rekor(url, RekorApiVersion::V2);
-        }
-        let statement = json!({
-            "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"name": "registry.test/app", "digest": {"sha256": digest.trim_start_matches("sha256:")}}],
-            "predicateType": "https://sigstore.dev/cosign/sign/v1",
-            "predicate": {},
-        });
-        let token = IdentityToken::from_jwt(&self.sigstore.token(WHO)).unwrap();
-        let signer = SigningContext::new(services).signer(token);
-        let signed = Runtime::new().unwrap().block_on(signer.sign_raw_statement(statement.to_string().as_bytes()));
-        serde_json::from_str(&signed.unwrap().to_json().unwrap()).unwrap()
+    /// The bundles of the signature and of the provenance.
+    fn bundles(&self) -> Vec<Value> {
+        let url = self.world.sigstore.url();
+        let of_kind = |kind: &[&str]| -> Value {
+            let words = [&["--format", "json", "--identity", WHO, "--issuer", url], kind].concat();
+            let told = self.world.verify(&words, &self.world.at(&self.world.digest));
+            let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+            let accepted = told["images"][0]["accepted"].as_array().unwrap();
+            let bundle = accepted.iter().find(|one| one["format"] == "bundle").unwrap();
+            let blob = format!("/v2/team/app/blobs/{}", bundle["blob"].as_str().unwrap());
+            serde_json::from_str(&self.world.place.ask("GET", &blob, None).body).unwrap()
+        };
+        vec![of_kind(&[]), of_kind(&["--attestation", "slsaprovenance1"])]
     }
 
-    fn python(&self, bundle: &Value, digest: &str, identity: &str, issuer: &str) -> Output {
+    fn write(&self, bundle: &Value) -> PathBuf {
         let file = self.room.path().join("bundle.json");
         fs::write(&file, bundle.to_string()).unwrap();
+        file
+    }
+
+    fn python(&self, trust: &str, bundle: &Value, digest: &str, identity: &str, issuer: &str) -> Output {
         let mut command = judge("sigstore", self.room.path());
-        command.arg("--trust-config").arg(&self.config).args(["verify", "identity", "--offline", "--bundle"]).arg(file);
+        command.arg("--trust-config").arg(self.room.path().join(trust).join("config.json"));
+        command.args(["verify", "identity", "--offline", "--bundle"]).arg(self.write(bundle));
         output(command.args(["--cert-identity", identity, "--cert-oidc-issuer", issuer, digest]))
     }
 
-    fn javascript(&self, bundle: &Value, digest: &str, identity: &str, issuer: &str) -> Output {
-        let file = self.room.path().join("bundle.json");
-        fs::write(&file, bundle.to_string()).unwrap();
+    fn javascript(&self, trust: &str, bundle: &Value, digest: &str, identity: &str, issuer: &str) -> Output {
         let mut command = judge("node", self.room.path());
-        command.args(["-e", BUNDLE]).arg(file).arg(&self.root).args([digest, identity, issuer]);
-        output(command.arg(self.stamps.to_string()))
+        command.args(["-e", BUNDLE]).arg(self.write(bundle)).arg(self.room.path().join(trust).join("root.json"));
+        output(command.args([digest, identity, issuer]).arg(self.stamps.to_string()))
     }
 }
 
-/// What sigstore signs without a key, its verifiers in other languages take; another signer, another image and another sigstore not.
-#[test]
-fn sigstores_verifiers_in_other_languages_take_keyless_bundles() {
-    let digest = format!("sha256:{}", "5a".repeat(32));
-    let another = format!("sha256:{}", "5b".repeat(32));
-    for (rekor, stamps) in [(Rekor::V1, false), (Rekor::V1, true), (Rekor::V2, true)] {
-        let (world, elsewhere) = (Keyless::new(rekor, stamps), Keyless::new(rekor, stamps));
-        let bundle = world.sign(rekor, &digest);
-        let issuer = world.sigstore.url().to_string();
+/// Sigstore's verifiers in other languages take what we release without a key; another signer, another image, another byte and another
+/// sigstore they do not.
+fn other_languages(rekor: Rekor, stamps: bool) {
+    let here = Keyless::new(rekor, stamps);
+    let (digest, issuer) = (here.world.digest.clone(), here.world.sigstore.url().to_string());
+    let another = here.world.images[0].clone();
+    let judges = [("python", Keyless::python as fn(&_, &_, &_, &_, &_, &_) -> _), ("javascript", Keyless::javascript)];
+    for bundle in here.bundles() {
         let mut flipped = bundle.clone();
         let sig = &mut flipped["dsseEnvelope"]["signatures"][0]["sig"];
         let mut bytes = STANDARD.decode(sig.as_str().unwrap()).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         *sig = json!(STANDARD.encode(bytes));
-        for (name, judge) in
-            [("python", Keyless::python as fn(&_, &_, &_, &_, &_) -> _), ("javascript", Keyless::javascript)]
-        {
+        for (name, judge) in judges {
             let what = |what: &str| format!("{name} {rekor:?} {stamps}: {what}");
-            takes(&judge(&world, &bundle, &digest, WHO, &issuer), &what("the bundle"));
-            refuses(&judge(&world, &bundle, &digest, "mallory@example.com", &issuer), &what("another signer"));
-            refuses(&judge(&world, &bundle, &digest, WHO, "https://issuer.test"), &what("another issuer"));
-            refuses(&judge(&world, &bundle, &another, WHO, &issuer), &what("another image"));
-            refuses(&judge(&world, &flipped, &digest, WHO, &issuer), &what("another byte"));
-            refuses(&judge(&elsewhere, &bundle, &digest, WHO, &issuer), &what("another sigstore"));
+            takes(&judge(&here, HERE, &bundle, &digest, WHO, &issuer), &what("the bundle"));
+            refuses(&judge(&here, HERE, &bundle, &digest, "mallory@example.com", &issuer), &what("another signer"));
+            refuses(&judge(&here, HERE, &bundle, &digest, WHO, "https://issuer.test"), &what("another issuer"));
+            refuses(&judge(&here, HERE, &flipped, &digest, WHO, &issuer), &what("another byte"));
+            refuses(&judge(&here, ELSEWHERE, &bundle, &digest, WHO, &issuer), &what("another sigstore"));
         }
     }
+    // Provenance is about every image of the index, a signature about one.
+    let signature = &here.bundles()[0];
+    for (name, judge) in judges {
+        refuses(&judge(&here, HERE, signature, &another, WHO, &issuer), &format!("{name}: another image"));
+    }
+}
+
+#[test]
+fn verifiers_in_other_languages_take_a_keyless_release_in_an_older_log() {
+    other_languages(Rekor::V1, false);
+}
+
+#[test]
+fn verifiers_in_other_languages_take_a_keyless_release_in_an_older_log_with_stamps() {
+    other_languages(Rekor::V1, true);
+}
+
+#[test]
+fn verifiers_in_other_languages_take_a_keyless_release_in_a_newer_log() {
+    other_languages(Rekor::V2, true);
 }

@@ -114,6 +114,21 @@ fn released(make: Make) {
             fine(&["verify-attestation", "--type", "spdxjson"], &image);
         }
     }
+    // Somebody else makes it again, and says so.
+    let kind = "https://slsa.dev/verification_summary/v1";
+    done(&mut released.ours(&["reproduce", &reference, "--revision", "--sign", "--key", "other.key"]));
+    for which in ["cosign-2", "cosign-3"] {
+        for image in released
+            .images
+            .iter()
+            .map(|digest| format!("{}@{digest}", place.name("team/app")))
+            .chain([reference.clone()])
+        {
+            let words = ["verify-attestation", "--key", "other.pub", "--insecure-ignore-tlog", "--type", kind, &image];
+            let output = output(&mut released.cosign(which, &words));
+            assert!(output.status.success(), "{make:?} {which}: {}", said(&output));
+        }
+    }
 }
 
 #[test]

@@ -10,9 +10,11 @@ use crate::peers::{done, output, peer, said};
 use crate::project::{Project, refused};
 use crate::servers::{Make, Place};
 
-const WHO: &str = "dev@example.com";
+/// Who signs without a key.
+pub const WHO: &str = "dev@example.com";
 const PASSWORD: (&str, &str) = ("COSIGN_PASSWORD", "a password");
-const KEYLESS: &str = "method = \"keyless\"";
+/// `[sign]` of a release without a key.
+pub const KEYLESS: &str = "method = \"keyless\"";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// What cosign asks for, that verifies a signature, and an attestation of where an image is from.
@@ -20,14 +22,17 @@ const VERIFY: &[&str] = &["verify"];
 const PROVENANCE: &[&str] = &["verify-attestation", "--type", "slsaprovenance1"];
 
 /// A release of two images, made by a project that is signed in some way.
-struct World {
-    place: Place,
+pub struct World {
+    /// Where it is.
+    pub place: Place,
     project: Project,
-    sigstore: Sigstore,
+    /// Who certified it.
+    pub sigstore: Sigstore,
     files: Files,
-    /// Its index, and the images in it.
-    digest: String,
-    images: Vec<String>,
+    /// Its index.
+    pub digest: String,
+    /// The images in the index.
+    pub images: Vec<String>,
 }
 
 fn git(project: &Project, words: &[&str]) {
@@ -38,7 +43,8 @@ fn git(project: &Project, words: &[&str]) {
 }
 
 impl World {
-    fn new(make: Make, rekor: Rekor, stamps: bool, sign: &str) -> World {
+    /// A release to a registry of this make, with these services and this `[sign]`.
+    pub fn new(make: Make, rekor: Rekor, stamps: bool, sign: &str) -> World {
         let (place, sigstore) = (Place::start(make), Sigstore::start());
         let project = Project::new(&format!(
             "[image]\nname = \"{}\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
@@ -74,7 +80,8 @@ impl World {
         command
     }
 
-    fn at(&self, digest: &str) -> String {
+    /// Something of it by its digest.
+    pub fn at(&self, digest: &str) -> String {
         format!("{}@{digest}", self.place.name("team/app"))
     }
 
@@ -95,7 +102,7 @@ impl World {
     }
 
     /// We, asked the same.
-    fn verify(&self, words: &[&str], image: &str) -> Output {
+    pub fn verify(&self, words: &[&str], image: &str) -> Output {
         output(&mut self.ours(&[&["verify", image, "--trusted-root", "trusted_root.json"], words].concat()))
     }
 

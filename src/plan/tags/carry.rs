@@ -35,6 +35,7 @@ struct Carried {
     wishes: Vec<Written>,
     releases: Vec<String>,
     shapes: Vec<[String; 4]>,
+    shallow: bool,
 }
 
 impl Tags {
@@ -59,7 +60,8 @@ impl Tags {
             });
         }
         let shapes: Vec<_> = self.shapes.iter().map(|shape| shape.0.clone()).collect();
-        Ok(json!(Carried { wishes, releases: self.releases.iter().map(Version::to_string).collect(), shapes }))
+        let releases = self.releases.iter().map(Version::to_string).collect();
+        Ok(json!(Carried { wishes, releases, shapes, shallow: self.shallow }))
     }
 
     /// The wishes in a document.
@@ -86,7 +88,7 @@ impl Tags {
         let wishes = carried.wishes.into_iter().map(wish).collect::<Result<_>>()?;
         let releases = carried.releases.iter().map(read).collect::<Result<_>>()?;
         let shapes = carried.shapes.into_iter().map(Shape).collect();
-        Ok(Tags { wishes, releases, shapes, ..Tags::default() })
+        Ok(Tags { wishes, releases, shapes, shallow: carried.shallow, ..Tags::default() })
     }
 }
 

@@ -58,13 +58,27 @@ impl Tags {
                 let higher = releases.iter().take_while(|(other, _)| other > version);
                 let mut higher = higher.filter(|(other, _)| sharing.holds(tag, version, other)).peekable();
                 let Some((highest, _)) = higher.peek() else {
-                    return set(tag, format!("{version} is the highest release"));
+                    let other = known.now.get(tag).is_some_and(|now| now != digest);
+                    let told = releases.iter().any(|(other, there)| there.is_some() && other != version);
+                    return match self.shallow && other && !told {
+                        true => refused(blind(tag)),
+                        false => set(tag, format!("{version} is the highest release")),
+                    };
                 };
                 let why = format!("{highest} is higher than {version}");
                 let over = higher.find_map(|(_, tag)| tag.clone());
                 decision(Fate::Kept { tag: tag.clone(), over }, why)
             }
         }
+    }
+}
+
+/// Neither git nor the registry tells which release a shared tag says now.
+fn blind(tag: &Tag) -> Refusal {
+    Refusal {
+        why: format!("this is a shallow clone, and no tag of the registry tells which release `{tag}` is now"),
+        help: "fetch all tags with `git fetch --unshallow --tags`".into(),
+        kind: Kind::Policy,
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Tags {
     shapes: Vec<Shape>,
     /// Half a sentence on why the work tree is not its commit.
     dirty: Option<String>,
+    /// Whether git knows only some of the releases.
+    shallow: bool,
     /// Why this commit is no release, where the rules speak of releases.
     pub unreleased: Option<String>,
     /// What a person should know.
@@ -133,6 +135,14 @@ pub enum Fate {
 }
 
 impl Fate {
+    /// The tag that it is about.
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Fate::Created(tag) | Fate::Moved(tag, _) | Fate::Same(tag) | Fate::Kept { tag, .. } => Some(tag),
+            Fate::Skipped | Fate::Refused(_) => None,
+        }
+    }
+
     /// The word for people and machines.
     pub fn word(&self) -> &'static str {
         match self {
@@ -166,6 +176,11 @@ impl Tags {
             Want::Once(tag) => Some(tag),
             _ => None,
         })
+    }
+
+    /// Whether several releases share a tag.
+    pub fn is_shared(&self, tag: &Tag) -> bool {
+        self.wishes.iter().any(|wish| matches!(&wish.want, Want::Highest { tag: shared, .. } if shared == tag))
     }
 
     /// Whether the list of the repository's tags decides something.

@@ -208,6 +208,21 @@ fn a_shallow_clone_moves_shared_tags_only_where_the_registry_tells_the_releases(
 }
 
 #[test]
+fn a_shallow_clone_moves_no_shared_tag_of_which_nothing_is_known() {
+    // Each release's own tag ends otherwise, so that no tag of the registry can be read.
+    let odd = rules(&["{{ version }}-b17", "{{ major }}"]);
+    let clone = git(&["v1.2.3"], &[]);
+    let shallow = Git { shallow: true, ..clone.clone() };
+    let there = ["1.3.0-b12=new", "1=new", "latest=new"];
+    assert_eq!(decide(&odd, &shallow, &there), ["1.2.3-b17 created", "1 refused", "latest refused"]);
+    // What does not exist cannot go back, and a whole clone knows.
+    assert_eq!(decide(&odd, &shallow, &[]), ["1.2.3-b17 created", "1 created", "latest created"]);
+    assert_eq!(decide(&odd, &clone, &there), ["1.2.3-b17 created", "1 moved", "latest moved"]);
+    let told = [&there[..], &["1.0.0-b17"]].concat();
+    assert_eq!(decide(&odd, &shallow, &told), ["1.2.3-b17 created", "1 moved", "latest moved"]);
+}
+
+#[test]
 fn a_branch_is_made_a_tag_and_never_one_of_a_release() {
     let only = TagRules { semver: Vec::new(), branch: true, latest: false, ..usual() };
     let at = |branch: Option<&str>| {
@@ -247,9 +262,10 @@ fn a_tag_that_is_shared_by_a_rule_of_its_own_is_carried_to_no_other_job() {
     assert!(Tags::of(Some(&usual()), Some(&git(&["v1.2.3"], &[]))).to_json().is_ok());
     for broken in [
         serde_json::json!(null),
-        serde_json::json!({"wishes": [{"rule": "highest", "tag": "1", "version": "x", "among": "all"}], "releases": [], "shapes": []}),
-        serde_json::json!({"wishes": [{"rule": "once", "tag": "a/b"}], "releases": [], "shapes": []}),
-        serde_json::json!({"wishes": [], "releases": [], "shapes": [], "more": 1}),
+        serde_json::json!({"wishes": [{"rule": "highest", "tag": "1", "version": "x", "among": "all"}], "releases": [], "shapes": [], "shallow": false}),
+        serde_json::json!({"wishes": [{"rule": "once", "tag": "a/b"}], "releases": [], "shapes": [], "shallow": false}),
+        serde_json::json!({"wishes": [], "releases": [], "shapes": []}),
+        serde_json::json!({"wishes": [], "releases": [], "shapes": [], "shallow": false, "more": 1}),
     ] {
         assert_eq!(Tags::read(&broken).unwrap_err().kind().exit_code(), 2, "{broken}");
     }

@@ -104,7 +104,7 @@ fn of_git(rules: &TagRules, git: &Git) -> Tags {
     };
     let notes = (git.shallow && floats).then(|| shallow.to_string()).into_iter().collect();
     let shapes = own.into_iter().chain(Shape::usual()).collect();
-    Tags { wishes, releases, shapes, unreleased, notes, ..Tags::default() }
+    Tags { wishes, releases, shapes, unreleased, notes, shallow: git.shallow, ..Tags::default() }
 }
 
 /// Half a sentence on why HEAD is no release.

@@ -78,18 +78,15 @@ async fn inside(ctx: &Ctx, holder: &Holder, descriptor: &Descriptor, diff_id: Di
 /// Reads a layer that the store holds; what it says is remembered for builds too.
 fn read(ctx: &Ctx, descriptor: &Descriptor, name: &str) -> Result<Inside> {
     let stop = Stop { cancel: ctx.cancel.clone(), ..Stop::default() };
-    let (listing, inside) = seen(open(&ctx.store, descriptor)?, stop, &|| ctx.store.aside()).map_err(|cause| failed(name, cause))?;
+    let (listing, inside) =
+        seen(open(&ctx.store, descriptor)?, stop, &|| ctx.store.aside()).map_err(|cause| failed(name, cause))?;
     ctx.store.remember(listing::KIND, &descriptor.digest, &listing::write(&listing));
     ctx.store.remember(memo::KIND, &descriptor.digest, &memo::write(&inside));
     Ok(inside)
 }
 
 /// What one layer says, for builds and for those who show it.
-pub(crate) fn seen(
-    blob: impl io::Read + 'static,
-    stop: Stop,
-    aside: Aside<'_>,
-) -> io::Result<(Listing, Inside)> {
+pub(crate) fn seen(blob: impl io::Read + 'static, stop: Stop, aside: Aside<'_>) -> io::Result<(Listing, Inside)> {
     let mut facts = Facts::default();
     let (listing, _) = sights(blob, stop, aside, |sight| facts.add(sight))?;
     let inside = facts.join(&listing);

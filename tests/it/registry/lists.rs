@@ -191,3 +191,33 @@ async fn sig_14_a_writer_at_the_same_time_loses_nothing() {
     let which = tag(&format!("sha256-{}", digest.hex()));
     assert!(stand.client.manifest(&repository, Which::Tag(&which)).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_registry_that_says_to_keep_the_list_and_has_none_is_not_believed() {
+    let registry = Registry::start().await;
+    registry.set(|model| model.referrers = false);
+    let (subject, digest) = subject(&registry);
+    let says = digest.to_string();
+    registry.fault(on("PUT", "/manifests/sha256:").edit(move |_, response| response.header("OCI-Subject", &says)));
+    let (stand, repository) = (Stand::new(), registry.repository("app"));
+    let referrer = referrer(&registry, &subject, 1);
+    let attached = stand.client.add_referrer(&repository, &subject, media::MANIFEST, &referrer).await.unwrap();
+    assert_eq!(attached, Attached::Tag);
+    assert_eq!(stand.client.referrers(&repository, &digest).await.unwrap().len(), 1);
+    // One that cannot tell is asked again later, by whoever runs it again.
+    registry.fault(on("GET", "/referrers/").status(403));
+    assert!(stand.client.add_referrer(&repository, &subject, media::MANIFEST, &referrer).await.is_err());
+}
+
+#[tokio::test]
+async fn a_page_of_tags_that_is_gone_is_not_the_end_of_the_list() {
+    let registry = Registry::start().await;
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let first = Response::new(200).body(json!({"tags": [digest]}).to_string());
+    registry.fault(
+        on("GET", "/tags/list").times(1).reply(first.header("Link", "</v2/app/tags/list?last=x>; rel=\"next\"")),
+    );
+    registry.fault(on("GET", "/tags/list?last=x").status(404));
+    let (stand, repository) = (Stand::new(), registry.repository("app"));
+    assert!(stand.client.tags(&repository).await.is_err());
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::World;
+use super::{OLD, World};
 use crate::git::git;
 use crate::registry::{Response, on};
 use crate::support::project::{Done, Running};
@@ -141,4 +141,61 @@ async fn a_mirror_that_is_behind_does_not_say_what_a_tag_is() {
     run(&["keygen", "--output-prefix", "cosign.second"]).success();
     run(&["sign", &reference, "--key", "cosign.second.key"]).success();
     assert_eq!(layers(), 2, "the signature that was there stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_tag_that_an_older_release_took_last_is_set_again() {
+    let world = World::new("bundle", "").await;
+    let old = world.tag(OLD).unwrap();
+    // Somebody else's older release, which never looks again.
+    let done = meanwhile(&world, "PUT", "/manifests/latest", |world| {
+        world.registry.set(|model| drop(model.shelf("app").tags.insert("latest".into(), old.clone())));
+    })
+    .await
+    .expect(0);
+    assert_eq!(world.tag("latest").unwrap(), done.digest());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_higher_release_that_comes_while_a_tag_is_given_away_gets_it() {
+    let world = World::new("bundle", "").await;
+    let gate = Arc::new(Notify::new());
+    let first = Arc::new(Notify::new());
+    // 1.2.0 comes before our last look; 1.3.0, and its own `latest`, while we give `latest` to 1.2.0.
+    world.registry.fault(on("PUT", "/manifests/latest").times(1).until(&first));
+    world.registry.fault(on("PUT", "/manifests/latest").times(1).until(&gate));
+    let running: Running = world.run(&["release"]).start();
+    world.registry.saw(1, "PUT", "/manifests/latest").await;
+    higher(&world, &["1.2.0"]);
+    first.notify_one();
+    world.registry.saw(2, "PUT", "/manifests/latest").await;
+    let highest = world.registry.image("app", "1.3.0").to_string();
+    gate.notify_one();
+    tokio::task::spawn_blocking(move || running.ends()).await.unwrap().expect(0);
+    assert_eq!([world.tag("1"), world.tag("latest")].map(Option::unwrap), [&highest; 2].map(String::clone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_only_says_to_have_set_a_tag_is_not_believed() {
+    let world = World::new("bundle", "").await;
+    let accepted = || Response::new(201);
+    world.registry.fault(on("PUT", "/manifests/latest").times(1).reply(accepted()));
+    let done = world.run(&["release"]).success();
+    assert_eq!(world.tag("latest").unwrap(), done.digest(), "it was set again");
+    world.reset();
+    world.registry.fault(on("PUT", "/manifests/1.1.0").reply(accepted()));
+    let done = world.run(&["release"]).fails(3);
+    assert!(done.stderr.contains("did not stay as they were set"), "{}", done.stderr);
+    // Nor is a digest in a header what a tag leads to.
+    world.reset();
+    let old = world.tag(OLD).unwrap();
+    let digest = world.release().digest();
+    let shelf = world.registry.shelf("app");
+    world.reset();
+    let lie = move |_: &crate::registry::Request, response: Response| {
+        let (kind, bytes) = shelf.manifests[&old].clone();
+        response.header("Content-Type", kind).header("Docker-Content-Digest", &digest).body(bytes)
+    };
+    world.registry.fault(on("GET", "/manifests/latest").edit(lie));
+    world.run(&["release"]).fails(3);
 }

@@ -151,6 +151,23 @@ async fn a_receipt_that_was_changed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_registry_lost_is_not_signed_from_memory() {
+    let world = World::new("bundle", "").await;
+    world.project.run(["release", "--prepare", "--receipt", "receipt.json"]).success();
+    let prepared = receipt(&world.project, "receipt.json");
+    let digest = prepared["digest"].as_str().unwrap().to_string();
+    let job = job(&world, &prepared);
+    // The job has the image in its store, and the registry has it no more.
+    let reference = format!("{}/app@{digest}", world.registry.name());
+    job.run(["pull", &reference]).success();
+    world.registry.set(|model| drop(model.shelf("app").manifests.remove(&digest)));
+    world.registry.forget();
+    let done = sign(&job).fails(3);
+    assert!(done.stderr.contains("which the receipt names"), "{}", done.stderr);
+    assert_eq!(world.registry.count("PUT", ""), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_carried_is_said_before_anything_is_made() {
     let world = World::new("bundle", "").await;
     let manifest = fs::read_to_string(world.project.path("image.toml")).unwrap();

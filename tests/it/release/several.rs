@@ -136,3 +136,15 @@ async fn a_tag_that_another_one_took_while_the_first_repository_was_tagged_is_se
     assert_eq!(world.registry.shelf("other").tags["1.1.0"], theirs);
     assert_eq!(tags(&world, "other")["latest"], world.registry.shelf("other").tags[OLD]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_the_index_that_was_deleted_is_pushed_again_before_anything_is_signed() {
+    let world = world().await;
+    let new = release(&world);
+    let index: serde_json::Value = serde_json::from_slice(&world.registry.shelf("app").manifests[&new].1).unwrap();
+    let child = index["manifests"][1]["digest"].as_str().unwrap().to_string();
+    world.registry.set(|model| drop(model.shelf("app").manifests.remove(&child)));
+    assert_eq!(release(&world), new);
+    assert!(world.registry.shelf("app").manifests.contains_key(&child));
+    holds(&world, "after an image was deleted");
+}

@@ -203,6 +203,9 @@ async fn an_attestation_is_kept_in_both_formats_and_is_no_signature() {
     world.verify(&["--key", "cosign.pub", "--attestation", "cyclonedx"]).expect(4);
     assert_eq!(world.layers("att").len(), 1);
     assert!(world.layers("sig").is_empty());
+    let signature = "https://sigstore.dev/cosign/sign/v1";
+    let done = world.ends(&["attest", &pinned, "--type", signature, "--predicate", "spdx.json", "--key", "cosign.key"]);
+    assert!(done.expect(2).stderr.contains("would be a signature"));
     fs::write(world.project.path("spdx.json"), "no json").unwrap();
     world.ends(&attest).expect(2);
 }

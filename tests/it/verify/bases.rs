@@ -1,9 +1,11 @@
 //! `[base.verify]`: a base that is not signed as it is asked for is refused.
 
 use crate::registry::{Registry, on};
+use crate::sigstore::{Flaw, Rekor, Sigstore};
 use crate::support::{Base, Project, dir, file, rooted};
 
-use super::fixture::{Signer, attach};
+use super::fixture::{SIGN, Signer, attach};
+use super::keyless::{WHO, signed};
 
 /// A base in a registry, and a project on it.
 struct World {
@@ -76,6 +78,26 @@ async fn what_was_proven_is_remembered_for_this_policy_only() {
     world.asks("key = \"other.pub\"");
     world.ends(&["build", "--offline"], 3);
     world.ends(&["build"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_proven_by_one_sigstore_is_not_remembered_for_another() {
+    let world = World::new().await;
+    let (one, two) = (Sigstore::start(), Sigstore::start());
+    let bundle = signed(&one, Rekor::V1, false, SIGN, &world.digest).await;
+    attach(&world.registry, "base", &world.digest, &bundle);
+    world.asks(&format!("identity = \"{WHO}\"\nissuer = \"{}\"", one.url()));
+    let check = |sigstore: &Sigstore| {
+        world.project.write("tuf.json", sigstore.tuf_root());
+        world.project.run(["check"]).env("TUF_MIRROR", sigstore.tuf_url()).env("TUF_ROOT_JSON", "tuf.json")
+    };
+    check(&one).success();
+    check(&one).success();
+    assert!(check(&two).fails(4).stderr.contains("proofs do not hold"));
+    one.fault(Flaw::ForgedTuf);
+    world.registry.forget();
+    check(&one).success();
+    assert_eq!(world.registry.count("GET", "/referrers/"), 0, "it is remembered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,8 @@ use super::World;
 use super::fixture::{SIGN, SIMPLE, SPDX, attach, legacy, statement};
 use crate::sigstore::{Flaw, Rekor, Sigstore};
 
-const WHO: &str = "dev@example.com";
+/// Who signs.
+pub const WHO: &str = "dev@example.com";
 
 /// Somebody with a certificate, who does not look at what the services say.
 fn signer(sigstore: &Sigstore, rekor: Rekor, stamps: bool) -> sigstore_sign::Signer {
@@ -25,7 +26,7 @@ fn signer(sigstore: &Sigstore, rekor: Rekor, stamps: bool) -> sigstore_sign::Sig
 }
 
 /// A statement about the image of the world, signed.
-async fn signed(sigstore: &Sigstore, rekor: Rekor, stamps: bool, kind: &str, digest: &str) -> Value {
+pub async fn signed(sigstore: &Sigstore, rekor: Rekor, stamps: bool, kind: &str, digest: &str) -> Value {
     let statement = statement(kind, digest).to_string();
     let bundle = signer(sigstore, rekor, stamps).sign_raw_statement(statement.as_bytes()).await.unwrap();
     serde_json::from_str(&bundle.to_json().unwrap()).unwrap()
