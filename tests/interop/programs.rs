@@ -271,3 +271,33 @@ fn a_real_debian_is_whole() {
     assert_eq!(words.matches("libselinux.so.1`, which").count(), 1, "{words}");
     assert!(words.contains("; the same goes for `/"), "{words}");
 }
+
+/// Dynamic programs on nothing: their loader and their libraries come out of a real Debian.
+#[test]
+fn programs_that_bring_their_libraries_along_run_on_nothing() {
+    let copying = || {
+        let (layout, digest) = debian();
+        let rest = format!("link = \"dynamic\"\nlibs = \"copy\"\nlibs-from = \"oci:debian@{digest}\"\n");
+        let project = project("scratch", "", &rest);
+        run("cp", [Path::new("-a"), &layout, &project.app().join("debian")]);
+        project
+    };
+    for (compiler, arguments) in
+        [("gcc", &["-no-pie"][..]), ("gcc", &["-pie"]), ("rustc", &[]), ("rustc", &["-Cprefer-dynamic=no"])]
+    {
+        let project = copying();
+        compiled(&project, compiler, arguments);
+        passes(&project, true);
+        let listed = said(&project.run(&["plan"]));
+        assert!(listed.contains("/lib64/ld-linux-x86-64.so.2") && listed.contains("/libc.so.6"), "{listed}");
+        assert_eq!(listed.contains("/libgcc_s.so.1"), compiler == "rustc", "{listed}");
+    }
+    // Programs that use more than the C library, in threads, with names of users: what they open by themselves is in it since glibc 2.34.
+    let project = copying();
+    let text = "#include <math.h>\n#include <pthread.h>\n#include <stdio.h>\nstatic void *say(void *x) { if (cos(*(double *)x) == 1.0) puts(\"hello\"); return 0; }\n\
+        int main(void) { double zero = 0; pthread_t t; pthread_create(&t, 0, say, &zero); pthread_join(t, 0); return 0; }\n";
+    project.write("app.c", text);
+    done(peer("gcc").args(["-o", "app", "app.c", "-lm", "-lpthread", "-fno-builtin"]).current_dir(project.app()));
+    passes(&project, true);
+    assert!(said(&project.run(&["plan"])).contains("/libm.so.6"));
+}
