@@ -15,6 +15,7 @@ use super::select::{Chosen, Kind, Offer, Rules, select};
 use super::tree::{Body, Content, Seen};
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind as Who, Place, Report, Result, printable};
+use crate::event::Event;
 use crate::manifest::grammar::nearest;
 use crate::manifest::{Archive, Item, Manifest, Taken, What, Whence};
 use crate::oci::Digest;
@@ -126,6 +127,8 @@ impl Known {
         };
         let offers: Vec<Offer<'_>> = members.iter().map(offer).collect();
         let chosen = select(&offers, &rules, report);
+        let text = format!("{}: {} of {} entries taken", printable(name), chosen.len(), members.len());
+        ctx.say(Event::Detail { text });
         let body = |chosen: &Chosen| match &members[chosen.at].body {
             member::Body::File(stretch) => Body::File(Content::Stored(*stretch)),
             member::Body::Link(target) => Body::Link(target.clone()),
@@ -236,6 +239,7 @@ async fn taken(ctx: &Ctx, item: &Item, taken: &Taken, report: &mut Report) -> Re
     };
     let offers: Vec<Offer<'_>> = nodes.iter().map(|(path, node)| offered(path, node)).collect();
     let chosen = select(&offers, &rules, report);
+    ctx.say(Event::Detail { text: format!("{written}: {} of {} taken", chosen.len(), nodes.len()) });
     let pieces = bodies(ctx, &image, &nodes, chosen).await?;
     Ok(Found::Brought(Brought { from, pieces: Arc::new(pieces) }))
 }

@@ -3,12 +3,14 @@
 
 use super::base::Base;
 use super::config;
+use super::grammar::nearest;
 use super::items::source;
 use super::meant::Source;
 use super::read::Meaning;
 use super::words;
 use super::written::{Spot, View};
 use crate::error::{Error, Finding, Place, Result, printable};
+use crate::oci::platform::KNOWN;
 use crate::oci::{Digest, Platform};
 
 /// What is taken of an archive or of a directory of another image.
@@ -116,8 +118,7 @@ pub(super) fn archive(meaning: &mut Meaning, view: &View) -> Option<Archive> {
 fn for_this_platform(meaning: &mut Meaning, view: &View) -> bool {
     let Some(list) = view.list("platforms") else { return true };
     let spots = list.value.clone();
-    let platforms: Vec<Platform> =
-        spots.iter().filter_map(|spot| meaning.parsed(spot, "platform", str::parse)).collect();
+    let platforms: Vec<Platform> = spots.iter().filter_map(|spot| meaning.parsed(spot, "platform", platform)).collect();
     meaning.scope.platform.as_ref().is_none_or(|own| platforms.contains(own))
 }
 
@@ -159,7 +160,16 @@ fn location(meaning: &mut Meaning, view: &View) -> Option<Location> {
 /// A SHA-256 in hex digits, with or without the algorithm in front.
 fn sum(text: &str) -> Result<Digest> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    format!("sha256:{}", hex.to_ascii_lowercase()).parse()
+    let digest = format!("sha256:{}", hex.to_ascii_lowercase()).parse();
+    digest.map_err(|_| Error::usage(format!("`{}` is no SHA-256, which has 64 hex digits", printable(text))))
+}
+
+/// A platform; a misspelt one is told with that which was probably meant.
+fn platform(text: &str) -> Result<Platform> {
+    text.parse().map_err(|error: Error| match nearest(text, KNOWN.iter().map(|(name, _)| *name)) {
+        Some(near) => error.hint(format!("did you mean \"{near}\"?")),
+        None => error,
+    })
 }
 
 /// A URL that can be fetched: http or https, without credentials; a fragment names no file.
@@ -193,7 +203,7 @@ pub(super) fn taken(meaning: &mut Meaning, view: &View) -> Option<Taken> {
     let path = view.text("src").and_then(|spot| meaning.parsed(spot, "path", words::absolute));
     let own = meaning.scope.platform.clone();
     let platform = match view.text("platform") {
-        Some(spot) => meaning.parsed(spot, "platform", str::parse),
+        Some(spot) => meaning.parsed(spot, "platform", platform),
         None => own,
     };
     let pick = pick(meaning, view);

@@ -1,10 +1,14 @@
 //! Stage 5: files from the web, pinned by their digest. A URL and a digest in, the file in the store out. What the store has is not asked
 //! for again, so that `--offline` works.
 
+use std::io::{self, Write};
+
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::oci::Digest;
 use crate::source::blob::blocking;
+use crate::store::Draft;
 
 /// Largest file that is fetched, in bytes.
 const MOST_BYTES: u64 = 16 << 30;
@@ -24,8 +28,12 @@ pub async fn fetch_file(ctx: &Ctx, url: &str, digest: &Digest) -> Result<()> {
     }
     ctx.cancel.check()?;
     let store = ctx.store.clone();
-    let mut draft = blocking(move || store.draft()).await?;
-    ctx.registries.download(url, MOST_BYTES, &mut draft).await?;
+    let shown = url.split(['?', '#']).next().unwrap_or_default().to_string();
+    let mut told = Told { draft: blocking(move || store.draft()).await?, ctx, what: format!("file {shown}"), next: 0 };
+    ctx.say(Event::Begin { what: told.what.clone(), total: 0 });
+    ctx.registries.download(url, MOST_BYTES, &mut told).await?;
+    ctx.say(Event::End { what: told.what.clone(), how: "fetched" });
+    let draft = told.draft;
     let (wanted, url) = (*digest, url.to_string());
     let wrong = move |error: Error| {
         error
@@ -33,4 +41,28 @@ pub async fn fetch_file(ctx: &Ctx, url: &str, digest: &Digest) -> Result<()> {
             .hint("it changed there, or `sha256` is not its digest; find out what changed before you write another one")
     };
     blocking(move || draft.finish(Some(&wanted)).map(drop).map_err(wrong)).await
+}
+
+/// A draft that tells how far it is.
+struct Told<'a> {
+    draft: Draft,
+    ctx: &'a Ctx,
+    what: String,
+    next: u64,
+}
+
+impl Write for Told<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.draft.write(bytes)?;
+        // A report each MiB is enough for the eye.
+        if self.draft.size() >= self.next {
+            self.next = self.draft.size() + (1 << 20);
+            self.ctx.say(Event::Step { what: self.what.clone(), done: self.draft.size() });
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.draft.flush()
+    }
 }

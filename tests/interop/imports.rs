@@ -295,6 +295,56 @@ fn arc_06_no_archive_reaches_the_file_system() {
     assert_eq!(fs::read_dir(&canary).unwrap().count(), 1);
 }
 
+/// Archives that ask for more than they are: the name, what is said of it, and how Python makes it.
+const BOMBS: [(&str, &str, &str); 6] = [
+    ("zeros.tar.gz", "zeros follow behind the end", "bomb(name, b'', gzip.compress)"),
+    ("file.tar.gz", "it unpacks to more than", "bomb(name, header(b'0', 4 << 30), gzip.compress)"),
+    ("file.tar.xz", "it unpacks to more than", "bomb(name, header(b'0', 4 << 30), lzma.compress)"),
+    ("file.tar.bz2", "it unpacks to more than", "bomb(name, header(b'0', 4 << 30), bz2.compress)"),
+    ("claim.tar", "ends after", "claim(name, b'0', 1 << 62)"),
+    ("pax.tar", "1048576 are allowed", "claim(name, b'x', 64 << 20)"),
+];
+
+const BOMBER: &str = r#"
+import bz2, gzip, lzma, sys, tarfile
+def header(kind, size):
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+def bomb(name, head, pack):
+    with open(name, "wb") as out:
+        out.write(pack(head))
+        # Streams one behind the other are one stream: 4 GiB of zeros.
+        out.write(pack(bytes(16 << 20)) * 256)
+def claim(name, kind, size):
+    with open(name, "wb") as out:
+        out.write(header(kind, size) + bytes(10240))
+name = sys.argv[1]
+eval(sys.argv[2])
+"#;
+
+/// Runs a program and prints, in KiB, the most memory that it held.
+const MEASURE: &str = "import resource, subprocess, sys\ncode = subprocess.run(sys.argv[1:]).returncode\nprint(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\nsys.exit(code)\n";
+
+#[test]
+fn arc_17_to_19_memory_and_disk_are_bounded() {
+    let project = Project::new("");
+    for (name, word, make) in BOMBS {
+        done(peer("python3").current_dir(project.app()).args(["-c", BOMBER, name, make]));
+        let table = format!("[image]\nbase = \"scratch\"\n[[archive]]\nsrc = \"{name}\"\ndest = \"/app\"\n");
+        project.write("image.toml", format!("schema = 1\n{table}"));
+        let mut command = peer("python3");
+        project.prepare(&mut command);
+        let output = command.args(["-c", MEASURE]).arg(program()).arg("build").output().unwrap();
+        refused(&output, 2, &[name, word]);
+        let memory: u64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+        assert!(memory < 200 << 10, "{name}: {memory} KiB");
+        let kept: u64 =
+            shell(project.room(), "mkdir -p home; du -s --block-size=1 home | cut -f1").trim().parse().unwrap();
+        assert!(kept < 1 << 20, "{name}: {kept} bytes are left in the store");
+    }
+}
+
 #[test]
 fn real_trees_come_out_as_they_were_packed() {
     let project = Project::new("");

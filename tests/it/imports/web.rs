@@ -148,7 +148,7 @@ fn urls_and_sums_are_checked_before_anything_is_asked() {
     check("url = 'https://a.test/x.tar'", &["what is fetched needs `sha256`", "`sha256sum`"]);
     check(&format!("url = 'ftp://a.test/x.tar'\nsha256 = '{sum}'"), &["it is neither http nor https"]);
     check(&format!("url = 'https://me@a.test/x.tar'\nsha256 = '{sum}'"), &["it holds a user or a password"]);
-    check("url = 'https://a.test/x.tar'\nsha256 = '123'", &["it needs 64 hex digits"]);
+    check("url = 'https://a.test/x.tar'\nsha256 = '123'", &["`123` is no SHA-256, which has 64 hex digits"]);
     check(&format!("src = 'x.tar'\nurl = 'https://a.test/x.tar'\nsha256 = '{sum}'"), &["`src` and `url` stand in one"]);
     check("strip = 1", &["an `[[archive]]` needs `src` or `url`"]);
     check("src = 'x.tar'", &["`x.tar` does not exist"]);
