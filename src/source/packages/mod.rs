@@ -26,7 +26,7 @@ use std::sync::Arc;
 use solve::{Bound, Relation};
 
 use crate::ctx::Ctx;
-use crate::error::{Error, Finding, Place, Report, Result};
+use crate::error::{Error, Finding, Kind, Place, Report, Result};
 use crate::manifest::{Family, Manifest, Wish};
 use crate::plan::lock::{Request, Resolved};
 use crate::source::Base;
@@ -77,6 +77,16 @@ fn older(date: i64, locked: Option<i64>) -> Result<()> {
     Err(Error::policy(format!("its index is of {date}, older than the locked one of {locked}"))
         .hint("the mirror may lag behind, or hold something back; wait, or take another one")
         .hint("`stillframe update --allow-older` takes it all the same"))
+}
+
+/// The same error, if it is the archive's: nobody here wrote a package.
+fn foreign(error: Error) -> Error {
+    match error.kind() {
+        Kind::Usage => {
+            error.hints().iter().fold(Error::remote(error.message().to_string()), |new, hint| new.hint(hint))
+        }
+        _ => error,
+    }
 }
 
 /// A time for people and for the lock.

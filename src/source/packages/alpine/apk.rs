@@ -19,10 +19,13 @@ use crate::error::{Error, Result, printable};
 use crate::oci::Digest;
 use crate::source::archive;
 use crate::source::member::Member;
+use crate::source::packages::foreign;
 
 /// Most bytes that signatures and control files have together, packed.
 const MOST_FRONT: u64 = 32 << 20;
 const BUFFER: usize = 256 << 10;
+/// The bytes of zeros that a tar ends with.
+const END: usize = 1024;
 /// The control file that describes the package.
 pub const PKGINFO: &str = ".PKGINFO";
 /// Its keys, and the letters that the database of installed packages has for them, in its order.
@@ -80,12 +83,17 @@ pub fn read(ctx: &Ctx, name: &str, digest: &Digest, mut file: File) -> Result<Ap
     let parts = parts(&mut file).map_err(|error| error.context(format!("the package `{shown}` is refused")))?;
     let checksum = checksum(&parts.control);
     let key = |part: &str| Digest::of(format!("{part} of {digest}").as_bytes());
-    let size = parts.control.len() as u64;
-    let control = BufReader::with_capacity(BUFFER, Cursor::new(parts.control));
-    let control = archive::tar(ctx, &format!("control files of {shown}"), &key("control"), control, size)?;
+    // The tar of the control files has no end: it is meant to go on in the next stream.
+    let (mut control, _) = head(&parts.control)?;
+    control.extend_from_slice(&[0; END]);
+    let size = control.len() as u64;
+    let control = BufReader::with_capacity(BUFFER, Cursor::new(control));
+    let control =
+        archive::tar(ctx, &format!("control files of {shown}"), &key("control"), control, size).map_err(foreign)?;
     file.seek(SeekFrom::Start(parts.data)).map_err(|cause| Error::io(format!("reading `{shown}`"), cause))?;
     let data = BufReader::with_capacity(BUFFER, file);
-    let data = archive::tar(ctx, &format!("files of {shown}"), &key("data"), data, parts.size - parts.data)?;
+    let data = archive::tar(ctx, &format!("files of {shown}"), &key("data"), data, parts.size - parts.data)
+        .map_err(foreign)?;
     Ok(Apk { control, data, checksum })
 }
 
