@@ -8,7 +8,7 @@ use super::roots::{PLACES, bundle, loose};
 use super::tree::Content;
 use crate::ctx::Ctx;
 use crate::error::{Error, Report, Result};
-use crate::manifest::What;
+use crate::manifest::{Family, What};
 use crate::plan::ImagePlan;
 use crate::source::{self, Base, FileIndex, Kind};
 
@@ -24,7 +24,11 @@ pub async fn with_base(
     found: &[Found],
     report: &mut Report,
 ) -> Result<Vec<Found>> {
-    let found = lay_found(image, found.to_vec(), index, report);
+    // Debian's records stand beside those of the base, Alpine's go into them.
+    let alpine =
+        found.iter().any(|found| matches!(found, Found::Packages(_, wanted) if wanted.family == Family::Alpine));
+    let records = if alpine { source::installed(ctx, base, Family::Alpine).await? } else { String::new() };
+    let found = lay_found(image, found.to_vec(), index, &records, report);
     let packaged = found.iter().find_map(|found| match found {
         Found::Laid(_, bundle) => bundle.clone(),
         _ => None,

@@ -49,7 +49,7 @@ pub use files::files;
 pub use index::{Bytes, FileIndex, Kind, Node};
 pub use list::plain;
 pub use member::{Body as MemberBody, Member, Stretch};
-pub use packages::{Unpacked, resolve, unpack};
+pub use packages::{APPLETS, RECORD, Unpacked, installed, resolve, unpack};
 pub use parts::parts;
 pub use place::{Kept, Place, Spot};
 pub use revision::{Revision, revision};

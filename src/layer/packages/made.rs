@@ -3,6 +3,7 @@
 //! * `base-passwd` makes `/etc/passwd` and `/etc/group` from its masters.
 //! * `ca-certificates` puts all certificates of `/usr/share/ca-certificates` into one bundle. OpenSSL finds it as its default file; the
 //!   directory of single certificates, which it needs hashed names in, is not made.
+//! * Alpine's `busybox` links its applets, where it brings the list of their paths.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,15 @@ use super::File;
 use crate::layer::accounts::{GROUP, PASSWD};
 use crate::layer::roots::PLACES;
 use crate::layer::tree::{Body, Content};
-use crate::source::{FileIndex, Unpacked};
+use crate::manifest::Family;
+use crate::source::{APPLETS, FileIndex, Unpacked};
 
 /// Where certificates come from, where their bundle goes, and where OpenSSL looks for it by itself.
 const CERTIFICATES: &str = "usr/share/ca-certificates/";
 const BUNDLE: &str = PLACES[0];
 const OPENSSL: (&str, &str) = ("usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt");
+/// What applets are links to.
+const BUSYBOX: &str = "/bin/busybox";
 /// What the files of accounts are made from.
 const MASTERS: [(&str, &str); 2] =
     [("usr/share/base-passwd/passwd.master", PASSWD), ("usr/share/base-passwd/group.master", GROUP)];
@@ -36,7 +40,17 @@ pub fn made(packages: &[Unpacked], files: &BTreeMap<String, File>) -> BTreeMap<S
             }
         }
         made.insert(BUNDLE.to_string(), File::made(bundle));
-        made.insert(OPENSSL.0.to_string(), File::link(OPENSSL.1));
+        if packages.iter().any(|package| package.package.family == Family::Debian) {
+            made.insert(OPENSSL.0.to_string(), File::link(OPENSSL.1));
+        }
+    }
+    let lists = packages.iter().flat_map(|package| &package.texts).filter(|(path, _)| path.starts_with(APPLETS));
+    for (_, list) in lists {
+        let links = String::from_utf8_lossy(list);
+        let plain = |path: &&str| !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        for path in links.lines().map(|line| line.trim().trim_start_matches('/')).filter(plain) {
+            made.insert(path.to_string(), File::link(BUSYBOX));
+        }
     }
     made
 }

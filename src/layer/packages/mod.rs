@@ -95,11 +95,17 @@ pub async fn unpack(
 }
 
 /// The same sources of an image's items; packages among them are laid out on its base.
-pub fn lay_found(image: &ImagePlan, found: Vec<Found>, index: &FileIndex, report: &mut Report) -> Vec<Found> {
+pub fn lay_found(
+    image: &ImagePlan,
+    found: Vec<Found>,
+    index: &FileIndex,
+    base: &str,
+    report: &mut Report,
+) -> Vec<Found> {
     let store = image.items.iter().any(|item| matches!(item.what, What::TrustStore(_)));
     let mut lay_one = |found: Found| match found {
         Found::Packages(packages, wanted) => {
-            let mut laid = lay(&packages, &wanted, index, report);
+            let mut laid = lay(&packages, &wanted, index, base, report);
             let bundle = if store { laid.take_bundle() } else { None };
             Found::Laid(Arc::new(laid), bundle.map(Into::into))
         }
@@ -121,12 +127,14 @@ fn at(error: Error, place: &Place) -> Error {
     Error::findings(report)
 }
 
-/// Lays packages out on a base. What is wrong, and what was not done, goes into the report.
-pub fn lay(packages: &[Unpacked], wanted: &Packages, index: &FileIndex, report: &mut Report) -> Laid {
+/// Lays packages out on a base; `base` is the text of its package database. What is wrong, and what was not done, goes into the report.
+pub fn lay(packages: &[Unpacked], wanted: &Packages, index: &FileIndex, base: &str, report: &mut Report) -> Laid {
     let place = &wanted.place;
     let Some(exclude) = excluded(&wanted.exclude, report) else { return Laid::default() };
     let mut files = merge::merge(packages, &exclude, index, place, report);
-    for (path, file) in record::records(packages, index).into_iter().chain(made::made(packages, &files)) {
+    for (path, file) in
+        record::records(packages, wanted, &files, index, base).into_iter().chain(made::made(packages, &files))
+    {
         // What a package brings itself is its own affair.
         if !exclude.excludes(&path, false) {
             files.entry(path).or_insert(file);

@@ -38,6 +38,7 @@ fn package(name: &str, files: &[&str], control: &[(&str, &str)]) -> Unpacked {
         members: files.iter().map(member).collect(),
         control: texts(control, true),
         texts: texts(control, false),
+        sums: BTreeMap::new(),
         replaces: BTreeSet::new(),
     }
 }
@@ -52,7 +53,7 @@ fn laid(packages: &[Unpacked], exclude: &[&str]) -> (Laid, Report) {
         place: place(),
     };
     let mut report = Report::default();
-    let laid = lay(packages, &wanted, &FileIndex::empty(), &mut report);
+    let laid = lay(packages, &wanted, &FileIndex::empty(), "", &mut report);
     (laid, report)
 }
 

@@ -46,6 +46,23 @@ async fn fetch(ctx: &Ctx, url: &str, descriptor: &Descriptor) -> Result<()> {
     Ok(())
 }
 
+/// Fetches the file behind a URL, of which only the size is known, into the store, and gives its digest. What it is worth is for the
+/// caller to check.
+pub async fn unknown(ctx: &Ctx, url: &str, size: u64) -> Result<Digest> {
+    ctx.cancel.check()?;
+    let store = ctx.store.clone();
+    let mut sink = Bounded { draft: blocking(move || store.draft()).await?, left: size };
+    ctx.registries.signed_file(url, size, &mut sink).await?;
+    let url = url.to_string();
+    blocking(move || {
+        if sink.left > 0 {
+            return Err(Error::remote(format!("`{url}` has {} bytes, its index says {size}", size - sink.left)));
+        }
+        Ok(sink.draft.finish(None)?.digest)
+    })
+    .await
+}
+
 /// Unpacks a stream into the store; it must be exactly these bytes.
 pub fn keep(ctx: &Ctx, mut stream: impl Read, size: u64, digest: &Digest, what: &str) -> Result<()> {
     let mut sink = Bounded { draft: ctx.store.draft()?, left: size };

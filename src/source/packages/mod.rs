@@ -8,6 +8,7 @@
 //! debian/    Release, Packages, relations, .deb    alpine/    APKINDEX, .apk
 //! ```
 
+mod alpine;
 mod debian;
 mod fetch;
 mod installed;
@@ -16,14 +17,17 @@ mod solve;
 mod stanza;
 mod unpack;
 
-pub use unpack::{Unpacked, unpack};
+pub use installed::installed;
+pub use unpack::{APPLETS, RECORD, Unpacked, unpack};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use solve::{Bound, Relation};
+
 use crate::ctx::Ctx;
-use crate::error::{Error, Result};
-use crate::manifest::{Family, Manifest};
+use crate::error::{Error, Finding, Kind, Place, Report, Result};
+use crate::manifest::{Family, Manifest, Wish};
 use crate::plan::lock::{Request, Resolved};
 use crate::source::Base;
 
@@ -44,21 +48,67 @@ pub async fn resolve(
     let locked = old.map(|old| ages(old, &request)).unwrap_or_default();
     let (indexes, packages) = match wanted.family {
         Family::Debian => debian::resolve(ctx, wanted, &installed, &locked).await?,
-        Family::Alpine => return Err(Error::bug("packages of Alpine are not resolved yet")),
+        Family::Alpine => alpine::resolve(ctx, wanted, &installed, &locked).await?,
     };
     Ok(Some(Resolved { family: wanted.family, request, indexes, packages }))
 }
 
-/// When the index of each source was made that was read last; of sources that are still the same.
-fn ages(old: &Resolved, request: &Request) -> BTreeMap<usize, i64> {
+/// When each index was made that was read last: the place of its source, its suite, and seconds since 1970.
+type Ages = BTreeMap<(usize, String), i64>;
+
+/// The ages of indexes whose sources are still the same.
+fn ages(old: &Resolved, request: &Request) -> Ages {
     let mut ages = BTreeMap::new();
     for index in &old.indexes {
         let name = old.request.sources.get(index.source.wrapping_sub(1));
         let now = request.sources.iter().position(|source| Some(source) == name);
         let date = index.date.parse::<jiff::Timestamp>().map(|date| date.as_second());
         if let (Some(now), Ok(date)) = (now, date) {
-            ages.insert(now + 1, date);
+            ages.insert((now + 1, index.suite.clone()), date);
         }
     }
     ages
+}
+
+/// Refuses an index that is older than the one that was read last.
+fn older(date: i64, locked: Option<i64>) -> Result<()> {
+    let Some(locked) = locked.filter(|locked| date < *locked) else { return Ok(()) };
+    let (date, locked) = (shown(date), shown(locked));
+    Err(Error::policy(format!("its index is of {date}, older than the locked one of {locked}"))
+        .hint("the mirror may lag behind, or hold something back; wait, or take another one")
+        .hint("`stillframe update --allow-older` takes it all the same"))
+}
+
+/// The same error, if it is the archive's: nobody here wrote a package.
+fn foreign(error: Error) -> Error {
+    match error.kind() {
+        Kind::Usage => {
+            error.hints().iter().fold(Error::remote(error.message().to_string()), |new, hint| new.hint(hint))
+        }
+        _ => error,
+    }
+}
+
+/// A time for people and for the lock.
+fn shown(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+/// A wish as a relation.
+fn relation(wish: &Wish) -> Relation {
+    let bound = wish.version.as_ref().and_then(|(operator, version)| Some((Bound::of(operator)?, version.clone())));
+    Relation { name: wish.name.clone(), qualifier: None, bound }
+}
+
+/// The same error as a finding at its place in the manifest; our bugs and the wish to stop stay errors.
+fn at(error: Error, place: &Place) -> Error {
+    if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
+        return error;
+    }
+    let message: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
+    let mut finding = Finding::error("packages", message.join(": ")).kind(error.kind()).at(place, "");
+    finding.help.extend(error.hints().iter().cloned());
+    let mut report = Report::default();
+    report.add(finding);
+    Error::findings(report)
 }

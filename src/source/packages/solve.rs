@@ -101,16 +101,37 @@ pub trait Universe {
     fn within(&self, version: &str, bound: Bound, limit: &str) -> bool;
     /// Whether a package may stand for a name with this qualifier.
     fn qualifies(&self, package: u32, qualifier: &str) -> bool;
+    /// The packages that come along by themselves once these are there.
+    fn along(&self, _: &BTreeSet<u32>) -> Vec<u32> {
+        Vec::new()
+    }
 }
 
 /// The packages that fulfil all wishes and are not there already, by number.
 pub fn solve(universe: &impl Universe, wishes: &[Relation], recommends: bool) -> Result<Vec<u32>> {
     let roots: Vec<Vec<Relation>> = wishes.iter().map(|wish| vec![wish.clone()]).collect();
     let mut chosen = search(universe, &roots)?;
-    if recommends {
-        chosen = recommended(universe, roots, chosen)?;
-    }
+    chosen = if recommends { recommended(universe, roots, chosen)? } else { along(universe, roots, chosen)? };
     Ok(chosen.into_iter().filter(|package| !universe.is_installed(*package)).collect())
+}
+
+/// Adds what comes along by itself, as far as it can.
+fn along(universe: &impl Universe, mut roots: Vec<Vec<Relation>>, mut chosen: BTreeSet<u32>) -> Result<BTreeSet<u32>> {
+    let mut tried = BTreeSet::new();
+    loop {
+        let fresh: Vec<u32> = universe.along(&chosen).into_iter().filter(|package| tried.insert(*package)).collect();
+        if fresh.is_empty() {
+            return Ok(chosen);
+        }
+        for package in fresh {
+            let bound = Some((Bound::Equal, universe.version(package).to_string()));
+            let relation = Relation { name: universe.name(package).to_string(), qualifier: None, bound };
+            let more = [roots.clone(), vec![vec![relation]]].concat();
+            if let Ok(found) = search(universe, &more) {
+                (roots, chosen) = (more, found);
+            }
+        }
+    }
 }
 
 /// Adds what is recommended, as far as it can be: all at once, else one after the other.

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::{StreamExt, TryStreamExt};
+use sha1::{Digest as _, Sha1};
 
-use super::{debian, fetch};
+use super::{alpine, debian, fetch};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::manifest::Family;
@@ -22,6 +25,12 @@ const AT_ONCE: usize = 4;
 const MOST_TEXT: u64 = 4 << 20;
 /// Most bytes of all such texts of one package.
 const MOST_TEXTS: u64 = 64 << 20;
+/// How many bytes of a file are hashed at once.
+const CHUNK: u64 = 1 << 20;
+/// The control file that holds a package's record in apk's database.
+pub const RECORD: &str = "installed";
+/// Where Alpine's busybox lists the links that its script makes.
+pub const APPLETS: &str = "etc/busybox-paths.d/";
 /// The files of packages whose texts decide what else is made: accounts and certificates.
 const TEXTS: [&str; 4] =
     ["usr/share/base-passwd/passwd.master", "usr/share/base-passwd/group.master", "etc/passwd", "etc/group"];
@@ -38,6 +47,8 @@ pub struct Unpacked {
     pub control: BTreeMap<String, Vec<u8>>,
     /// The texts of some of its files.
     pub texts: BTreeMap<String, Vec<u8>>,
+    /// What apk's database calls the sums of its files and links, by path; empty for Debian's.
+    pub sums: BTreeMap<String, String>,
     /// The packages of the same set whose files it may take over.
     pub replaces: BTreeSet<String>,
 }
@@ -64,18 +75,31 @@ async fn one(ctx: &Ctx, package: Package) -> Result<Unpacked> {
     let file = fetch::file(ctx, &package.url, package.size, package.digest).await?;
     let ctx = ctx.clone();
     blocking(move || {
+        let mut checksum = String::new();
         let (control, members) = match package.family {
             Family::Debian => {
                 let deb = debian::deb::read(&ctx, &package.name, &package.digest, file)?;
                 (deb.control, deb.data)
             }
-            Family::Alpine => return Err(Error::bug("packages of Alpine are not unpacked yet")),
+            Family::Alpine => {
+                let apk = alpine::read(&ctx, &package.name, &package.digest, file)?;
+                checksum = apk.checksum;
+                (apk.control, apk.data)
+            }
         };
         let mut left = MOST_TEXTS;
-        let control = texts(&ctx.store, &control, |_| true, &mut left)?;
-        let wanted = |path: &str| TEXTS.contains(&path) || path.starts_with(CERTIFICATES);
+        let mut control = texts(&ctx.store, &control, |_| true, &mut left)?;
+        let mut sums = BTreeMap::new();
+        if package.family == Family::Alpine {
+            let info =
+                control.get(alpine::apk::PKGINFO).map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
+            let record = alpine::apk::record(&info, &checksum, package.size);
+            control.insert(RECORD.to_string(), record.into_bytes());
+            sums = self::sums(&ctx, &members)?;
+        }
+        let wanted = |path: &str| TEXTS.contains(&path) || path.starts_with(CERTIFICATES) || path.starts_with(APPLETS);
         let texts = texts(&ctx.store, &members, wanted, &mut left)?;
-        Ok(Unpacked { package, members, control, texts, replaces: BTreeSet::new() })
+        Ok(Unpacked { package, members, control, texts, sums, replaces: BTreeSet::new() })
     })
     .await
 }
@@ -99,6 +123,30 @@ fn texts(
     Ok(texts)
 }
 
+/// The SHA-1 of files, and of the targets of links, as apk's database has them.
+fn sums(ctx: &Ctx, members: &[Member]) -> Result<BTreeMap<String, String>> {
+    let mut sums = BTreeMap::new();
+    for member in members {
+        ctx.cancel.check()?;
+        let hash = match &member.body {
+            Body::File(stretch) => {
+                let mut hasher = Sha1::new();
+                let mut at = stretch.start;
+                while at < stretch.start + stretch.size {
+                    let size = (stretch.start + stretch.size - at).min(CHUNK);
+                    hasher.update(bytes(&ctx.store, &Stretch { start: at, size, ..*stretch })?);
+                    at += size;
+                }
+                hasher.finalize()
+            }
+            Body::Link(target) => Sha1::digest(target.as_bytes()),
+            Body::Directory | Body::Device => continue,
+        };
+        sums.insert(member.path.clone(), format!("Q1{}", BASE64_STANDARD.encode(hash)));
+    }
+    Ok(sums)
+}
+
 /// The bytes of a stretch of the store.
 pub fn bytes(store: &Store, stretch: &Stretch) -> Result<Vec<u8>> {
     let gone = || Error::local(format!("the blob {} vanished from the store", stretch.blob));
@@ -112,10 +160,11 @@ pub fn bytes(store: &Store, stretch: &Stretch) -> Result<Vec<u8>> {
 /// The packages of a set whose files one of them may take over.
 fn replaced(one: &Unpacked, all: &[&Unpacked]) -> BTreeSet<String> {
     let others = all.iter().map(|other| &other.package).filter(|other| other.name != one.package.name);
-    let control = one.control.get("control").map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
+    let control = if one.package.family == Family::Debian { "control" } else { alpine::apk::PKGINFO };
+    let control = one.control.get(control).map(|bytes| String::from_utf8_lossy(bytes)).unwrap_or_default();
     let replaces = |other: &&Package| match one.package.family {
         Family::Debian => debian::replaces(&control, &other.name, &other.version),
-        Family::Alpine => false,
+        Family::Alpine => alpine::replaces(&control, &other.name, &other.version),
     };
     others.filter(replaces).map(|other| other.name.clone()).collect()
 }

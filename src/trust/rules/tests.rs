@@ -9,15 +9,21 @@ use crate::error::Text;
 use crate::layer::tree::Tree;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{self, Descriptor, media};
+use crate::plan::Lock;
 
 /// What is told of an image with this user, made by a manifest with these lines: `severity code`, and the reason if there is one.
 fn told(user: &str, lines: &str) -> Vec<String> {
     let text = format!("schema = 1\n[image]\nbase = \"scratch\"\n{lines}");
     let text = Arc::new(Text { path: "image.toml".into(), text });
-    let location = Location { text, directory: PathBuf::from("/nowhere"), around: PathBuf::from("/nowhere") };
+    let location = Location {
+        text,
+        file: PathBuf::from("/nowhere/image.toml"),
+        directory: PathBuf::from("/nowhere"),
+        around: PathBuf::from("/nowhere"),
+    };
     let read = manifest::read(&location, &Outside { sets: &[], env: &|_| None });
     assert!(read.report.errors().next().is_none(), "{:?}", read.report.all());
-    let plan = Plan::new(&read.manifest);
+    let plan = Plan::new(&read.manifest, &Lock::default());
     let manifest = oci::Manifest {
         schema_version: 2,
         media_type: media::MANIFEST.into(),

@@ -1,5 +1,7 @@
 //! Packages of a distribution: from a signed mirror that runs here to an image, and everything that may go wrong on the way.
 
+mod alpine;
+mod apk;
 mod build;
 mod pins;
 mod repo;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result, printable};
 use crate::oci::Digest;
 use crate::source::archive;
 use crate::source::member::Member;
+use crate::source::packages::foreign;
 
 /// What an `ar` archive begins with, and what each header of it ends with.
 const MAGIC: &[u8] = b"!<arch>\n";
@@ -39,7 +40,7 @@ pub fn read(ctx: &Ctx, name: &str, digest: &Digest, mut file: File) -> Result<De
         file.seek(SeekFrom::Start(start)).map_err(|cause| Error::io(format!("reading `{name}`"), cause))?;
         let input = BufReader::with_capacity(BUFFER, file.take(size));
         let key = Digest::of(format!("{part} of {digest}").as_bytes());
-        archive::tar(ctx, &format!("{part} of {name}"), &key, input, size)
+        archive::tar(ctx, &format!("{part} of {name}"), &key, input, size).map_err(foreign)
     };
     Ok(Deb { control: tar(control, "control.tar")?, data: tar(data, "data.tar")? })
 }

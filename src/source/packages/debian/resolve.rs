@@ -7,12 +7,13 @@ use super::universe::{Packages, Text};
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Report, Result, printable};
 use crate::event::Event;
+use crate::manifest;
 use crate::manifest::grammar::nearest;
-use crate::manifest::{self, Wish};
 use crate::oci::Platform;
 use crate::plan::lock::{Locked, LockedIndex};
 use crate::source::blob::blocking;
-use crate::source::packages::solve::{Bound, Relation, Universe, matching, solve};
+use crate::source::packages::solve::{Relation, Universe, matching, solve};
+use crate::source::packages::{Ages, at, relation, shown};
 
 /// What Debian calls the architectures of platforms.
 const ARCHITECTURES: [(&str, &str); 11] = [
@@ -35,13 +36,13 @@ pub async fn resolve(
     ctx: &Ctx,
     wanted: &manifest::Packages,
     installed: &[(Platform, String)],
-    locked: &BTreeMap<usize, i64>,
+    locked: &Ages,
 ) -> Result<(Vec<LockedIndex>, Vec<Locked>)> {
     let mut suites: Vec<(Suite, &[String])> = Vec::new();
     for source in &wanted.sources {
         for name in &source.suites {
             let number = suites.len() + 1;
-            let opened = suite::open(ctx, source, name, number, locked.get(&number).copied()).await;
+            let opened = suite::open(ctx, source, name, number, locked.get(&(number, name.clone())).copied()).await;
             suites.push((opened.map_err(|error| at(error, &source.place))?, &source.components));
         }
     }
@@ -62,8 +63,7 @@ pub async fn resolve(
         }
     }
     let index = |(suite, _): &(Suite, &[String])| {
-        let date =
-            jiff::Timestamp::from_second(suite.release.date).map_or_else(|_| String::new(), |date| date.to_string());
+        let date = shown(suite.release.date);
         LockedIndex { source: suite.number, suite: suite.name.clone(), date }
     };
     Ok((suites.iter().map(index).collect(), all.into_values().collect()))
@@ -140,23 +140,4 @@ fn wishes(packages: &Packages, wanted: &manifest::Packages, architecture: &str) 
         relations.push(relation);
     }
     report.pass().map(|_| relations)
-}
-
-/// A wish as a relation.
-pub fn relation(wish: &Wish) -> Relation {
-    let bound = wish.version.as_ref().and_then(|(operator, version)| Some((Bound::of(operator)?, version.clone())));
-    Relation { name: wish.name.clone(), qualifier: None, bound }
-}
-
-/// The same error as a finding at its place in the manifest.
-pub fn at(error: Error, place: &crate::error::Place) -> Error {
-    if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
-        return error;
-    }
-    let message: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
-    let mut finding = Finding::error("packages", message.join(": ")).kind(error.kind()).at(place, "");
-    finding.help.extend(error.hints().iter().cloned());
-    let mut report = Report::default();
-    report.add(finding);
-    Error::findings(report)
 }

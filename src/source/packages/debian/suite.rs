@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::manifest::{Keyring, PackageSource};
 use crate::oci::Digest;
 use crate::source::blob::blocking;
-use crate::source::packages::fetch;
 use crate::source::packages::pgp::{Keys, When};
+use crate::source::packages::{fetch, older, shown};
 
 /// Largest `Release` in bytes.
 const MOST_RELEASE: u64 = 64 << 20;
@@ -89,9 +89,6 @@ async fn signed(ctx: &Ctx, source: &PackageSource, root: &str, name: &str, keys:
 
 /// Refuses a suite that is another one, or too old.
 fn judge(release: &Release, name: &str, now: i64, check: bool, locked: Option<i64>) -> Result<()> {
-    let shown = |seconds: i64| {
-        jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
-    };
     if !release.names.iter().any(|known| known == name) {
         let names = release.names.join("` and `");
         return Err(Error::policy(format!("what is signed there calls itself `{names}`, not `{name}`"))
@@ -102,13 +99,7 @@ fn judge(release: &Release, name: &str, now: i64, check: bool, locked: Option<i6
             .hint("the mirror may have stopped, or hold something back; take another one")
             .hint("an archive that stands still is read with `check-valid-until = false`"));
     }
-    if let Some(locked) = locked.filter(|locked| release.date < *locked) {
-        let (date, locked) = (shown(release.date), shown(locked));
-        return Err(Error::policy(format!("its index is of {date}, older than the locked one of {locked}"))
-            .hint("the mirror may lag behind, or hold something back; wait, or take another one")
-            .hint("`stillframe update --allow-older` takes it all the same"));
-    }
-    Ok(())
+    older(release.date, locked)
 }
 
 impl Suite {

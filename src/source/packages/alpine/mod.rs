@@ -1,0 +1,11 @@
+//! Stage 5: packages of Alpine and of what is made like it.
+
+pub mod apk;
+mod index;
+mod relation;
+mod resolve;
+mod sign;
+mod universe;
+
+pub use apk::{read, replaces};
+pub use resolve::resolve;
