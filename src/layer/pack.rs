@@ -3,7 +3,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::compress;
+use super::compress::BLOCK;
 use super::look::Contents;
 use super::pipe::{Feed, Pipe, Stop};
 use super::read;
@@ -66,7 +66,7 @@ pub fn pack(
     cancel: &Cancel,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Packed, PackError> {
-    let threads = threads.get().min(most_blocks(tree, compression));
+    let threads = threads.get().min(most_blocks(tree));
     run(
         tree,
         &Pipe {
@@ -89,13 +89,13 @@ pub(super) fn run(tree: &Tree, pipe: &Pipe) -> Result<Packed, PackError> {
 }
 
 /// About how many blocks there can be to compress; more threads than that have nothing to do.
-fn most_blocks(tree: &Tree, compression: Compression) -> usize {
+fn most_blocks(tree: &Tree) -> usize {
     let size = |entry: &Entry| match &entry.body {
         Body::File(content) => content.size(),
         Body::Directory | Body::Link(_) | Body::Whiteout => 0,
     };
     let total = tree.values().fold(0u64, |total, entry| total.saturating_add(size(entry)).saturating_add(AROUND));
-    usize::try_from(total / compress::block_size(compression) as u64).unwrap_or(usize::MAX).saturating_add(1)
+    usize::try_from(total / BLOCK as u64).unwrap_or(usize::MAX).saturating_add(1)
 }
 
 /// Writes the whole tar and returns the entries' modes and what their contents say.
@@ -125,6 +125,7 @@ fn write_entry(
     let mut header = Vec::new();
     let mut begin = |mode: u16, size: u64, feed: &mut Feed| -> Result<u16, Stop> {
         tar::header(path, entry, mode, size, &mut header).map_err(blame)?;
+        feed.entry(path, (header.len() as u64).saturating_add(size).saturating_add(tar::padding(size) as u64))?;
         feed.put(&header)?;
         Ok(mode)
     };

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 
+use libdeflater::crc32;
 use sha2::{Digest as _, Sha256};
 
-use super::compress::{self, Block, Trailer};
+use super::compress::{self, BLOCK, Block, Trailer};
 use super::pack::PackError;
 use crate::error::{Error, Result};
 use crate::event::Cancel;
@@ -21,6 +22,9 @@ use crate::store::{Draft, Hashed, Store};
 
 /// Slots beyond those that are being compressed: one is filled, one waits for its turn to be written.
 const SPARE_SLOTS: usize = 2;
+/// From so many bytes on, a block ends before one entry in so many, by the entry's path.
+const LEAST: usize = BLOCK / 8 * 5;
+const ONE_IN: u32 = 8;
 
 /// What a pipeline needs.
 pub struct Pipe<'a> {
@@ -68,22 +72,18 @@ impl<E: Into<PackError>> From<E> for Stop {
 struct Slot {
     index: u64,
     last: bool,
-    /// How many of the bytes only stand before the block.
-    before: usize,
     bytes: Vec<u8>,
     packed: Vec<u8>,
 }
 
 impl Slot {
     fn block(&self) -> Block<'_> {
-        let (before, content) = self.bytes.split_at(self.before.min(self.bytes.len()));
-        Block { before, content, last: self.last }
+        Block { content: &self.bytes, last: self.last }
     }
 }
 
 /// The open end of the pipeline.
 pub struct Feed<'a> {
-    compression: Compression,
     cancel: &'a Cancel,
     free: Receiver<Slot>,
     next: SyncSender<Slot>,
@@ -93,12 +93,11 @@ pub struct Feed<'a> {
 impl Feed<'_> {
     /// Takes the next bytes of the tar, however they are cut.
     pub fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
-        let size = compress::block_size(self.compression);
         while !bytes.is_empty() {
-            if self.slot.block().content.len() == size {
+            if self.slot.bytes.len() == BLOCK {
                 self.turn()?;
             }
-            let room = size - self.slot.block().content.len();
+            let room = BLOCK - self.slot.bytes.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.slot.bytes.extend_from_slice(now);
             bytes = later;
@@ -106,17 +105,25 @@ impl Feed<'_> {
         Ok(())
     }
 
-    /// Hands a full slot on and begins the next one with the end of the last.
+    /// Says that an entry of this path begins, and how many bytes of the tar it takes. A block ends here if the entry has no room in
+    /// it, so that the blocks of a large file begin with the file; and now and then by the path alone, so that blocks
+    /// far behind an entry that came or went are cut where they were before (`docs/format-1.md`).
+    pub fn entry(&mut self, path: &str, extent: u64) -> Result<(), Stop> {
+        let full = self.slot.bytes.len();
+        let overflows = (full as u64).saturating_add(extent) > BLOCK as u64;
+        if full > 0 && (overflows || full >= LEAST && crc32(path.as_bytes()).is_multiple_of(ONE_IN)) {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Hands a full slot on and begins the next one.
     fn turn(&mut self) -> Result<(), Stop> {
         self.cancel.check()?;
         let mut fresh = self.free.recv().map_err(|_| Stop::Elsewhere)?;
         fresh.index = self.slot.index + 1;
         fresh.bytes.clear();
-        let (size, window) = (compress::block_size(self.compression), compress::window(self.compression));
-        fresh.bytes.reserve_exact(window + size);
-        let from = self.slot.bytes.len().saturating_sub(window);
-        fresh.bytes.extend_from_slice(self.slot.bytes.get(from..).unwrap_or_default());
-        fresh.before = fresh.bytes.len();
+        fresh.bytes.reserve_exact(BLOCK);
         let full = mem::replace(&mut self.slot, fresh);
         self.next.send(full).map_err(|_| Stop::Elsewhere)
     }
@@ -148,9 +155,9 @@ impl Pipe<'_> {
             }
             drop((hashed, to_write));
             let hasher = spawn(scope, move || hash(self.compression, filled, to_pack))?;
-            let (compression, cancel) = (self.compression, self.cancel);
+            let cancel = self.cancel;
             let filler = spawn(scope, move || {
-                let mut feed = Feed { compression, cancel, free, next: to_hash, slot: Slot::default() };
+                let mut feed = Feed { cancel, free, next: to_hash, slot: Slot::default() };
                 let value = fill(&mut feed)?;
                 feed.finish()?;
                 Ok(value)
@@ -190,7 +197,7 @@ impl Pipe<'_> {
         if let Some(damage) = self.damage {
             damage(slot.index, &mut packed);
         }
-        compress::prove(self.compression, slot.block(), &packed, scratch)?;
+        compress::seal(self.compression, slot.block(), &mut packed, scratch)?;
         slot.packed = packed;
         Ok(())
     }

@@ -8,6 +8,7 @@ Every byte of every header is worked out again from what the entry says, and com
 """
 
 import hashlib
+import itertools
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import zlib
 
 BLOCK = 512
 MTIME = 315532800
+PIECE = 1048576
+LEAST = 655360
 CAPABILITY = b"SCHILY.xattr.security.capability"
 
 
@@ -45,12 +48,11 @@ def gunzip(blob):
     need(len(rest) == 8, f"gzip: {len(rest)} bytes stand after the deflate stream, 8 are right (one member)")
     need(int.from_bytes(rest[:4], "little") == zlib.crc32(tar), "gzip: the CRC-32 is wrong")
     need(int.from_bytes(rest[4:], "little") == len(tar) % 2**32, "gzip: the size is wrong")
-    check_sync_flushes(blob, len(tar))
     return tar
 
 
-def check_sync_flushes(blob, size):
-    """Each block but the last ends on a byte, with an empty stored block, and every 524288 bytes of the tar."""
+def check_gzip_cuts(blob, cuts):
+    """Each block but the last ends on a byte, with an empty stored block, where the tar is cut."""
     decoder = zlib.decompressobj(wbits=-15)
     data, at, done, ends = blob[10:-8], 0, 0, set()
     # The bytes of the mark can stand inside of a block by chance; then too few bytes of the tar are done.
@@ -58,17 +60,52 @@ def check_sync_flushes(blob, size):
         done += len(decoder.decompress(data[at:mark.start() + 4]))
         at = mark.start() + 4
         ends.add(done)
-    missing = sorted(set(range(524288, size, 524288)) - ends)
+    missing = sorted(set(cuts) - ends)
     need(not missing, f"gzip: no block ends at byte {missing[:1]} of the tar")
 
 
 def unzstd(blob):
-    *full, last = list(zstd_frames(blob))
-    need(all(size == 2097152 for size in full) and 0 < last <= 2097152, "zstd: the tar is not cut as it should be")
+    sizes = list(zstd_frames(blob))
     done = subprocess.run(["zstd", "-d", "-c", "-q"], input=blob, capture_output=True, check=False)
     need(done.returncode == 0, f"zstd: {done.stderr.decode(errors='replace').strip()}")
-    need(len(done.stdout) == sum(full) + last, "zstd: the frames state another size")
+    need(len(done.stdout) == sum(sizes), "zstd: the frames state another size")
     return done.stdout
+
+
+def check_zstd_cuts(blob, cuts):
+    """A frame ends where the tar is cut, and nowhere else."""
+    *ends, _ = itertools.accumulate(zstd_frames(blob))
+    need(ends == cuts, "zstd: the tar is not cut as it should be")
+
+
+def check_cuts(blob, tar):
+    """The tar is cut into the blocks that the format says."""
+    if blob[:2] == b"\x1f\x8b":
+        check_gzip_cuts(blob, cuts_of(tar))
+    elif blob[:4] == b"\x28\xb5\x2f\xfd":
+        check_zstd_cuts(blob, cuts_of(tar))
+
+
+def cuts_of(tar):
+    """Where one block ends and the next one begins."""
+    cuts, begin, at = [], 0, 0
+
+    def grow(end):
+        nonlocal begin
+        while end - begin > PIECE:
+            begin += PIECE
+            cuts.append(begin)
+
+    while any(tar[at:at + BLOCK]):
+        entry, end = read_entry(tar, at)
+        full = at - begin
+        if full and (full + end - at > PIECE or full >= LEAST and zlib.crc32(entry["path"]) % 8 == 0):
+            begin = at
+            cuts.append(at)
+        grow(end)
+        at = end
+    grow(len(tar))
+    return cuts
 
 
 def zstd_frames(blob):
@@ -276,8 +313,10 @@ def main(arguments):
     for file in files:
         try:
             with open(file, "rb") as source:
-                tar = unpack(source.read())
+                blob = source.read()
+            tar = unpack(blob)
             count = check_tar(tar)
+            check_cuts(blob, tar)
             print(f"sha256:{hashlib.sha256(tar).hexdigest()}  {file}" if show else f"{file}: right, {count} entries")
         except (Wrong, OSError, ValueError, zlib.error) as problem:
             print(f"{file}: {problem}", file=sys.stderr)

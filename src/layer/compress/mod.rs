@@ -1,9 +1,9 @@
 //! Stage 6: compression, block by block, and the proof that it can be undone. Blocks of a tar in, the bytes of a blob out. Pure.
 //!
-//! The bytes of a compressed block depend on nothing but its content, the bytes before it and whether it is the last one:
-//! not on threads, not on buffers, not on what was compressed before. That is why every block has a fresh encoder and is
-//! given to it whole.
+//! The bytes of a compressed block depend on nothing but its content and whether it is the last one: not on threads, not on buffers, not
+//! on what was compressed before. That is why every block has a fresh encoder and is given to it whole.
 
+mod deflate;
 mod gzip;
 #[cfg(test)]
 mod tests;
@@ -17,29 +17,15 @@ pub use gzip::Trailer;
 /// One block of a tar.
 #[derive(Clone, Copy)]
 pub struct Block<'a> {
-    /// The end of what stands before it, [`window`] bytes at most.
-    pub before: &'a [u8],
     /// Its content.
     pub content: &'a [u8],
     /// Whether nothing follows.
     pub last: bool,
 }
 
-/// How many bytes of a tar are compressed at once.
-pub fn block_size(compression: Compression) -> usize {
-    match compression {
-        Compression::None | Compression::Gzip => gzip::BLOCK,
-        Compression::Zstd => zstd::FRAME,
-    }
-}
-
-/// How many bytes before a block its compression may refer to.
-pub fn window(compression: Compression) -> usize {
-    match compression {
-        Compression::Gzip => gzip::WINDOW,
-        Compression::None | Compression::Zstd => 0,
-    }
-}
+/// Most bytes of a tar that are compressed at once. With gzip, 512 KiB make layers 0.4 % larger on small files; with zstd, 2 MiB make
+/// them 0.9 % smaller, and each thread needs twice the memory.
+pub const BLOCK: usize = 1 << 20;
 
 /// The bytes before the first block.
 pub fn head(compression: Compression) -> &'static [u8] {
@@ -62,11 +48,11 @@ pub fn pack(compression: Compression, block: Block, out: &mut Vec<u8>) -> Result
     }
 }
 
-/// Fails unless `packed` is read back as the block; `scratch` is room to work in.
-pub fn prove(compression: Compression, block: Block, packed: &[u8], scratch: &mut Vec<u8>) -> Result<()> {
+/// Fails unless `packed` is read back as the block, and makes it ready to stand before the next one; `scratch` is room to work in.
+pub fn seal(compression: Compression, block: Block, packed: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<()> {
     let whole = match compression {
         Compression::None => packed == block.content,
-        Compression::Gzip => gzip::reads_back(block, packed, scratch),
+        Compression::Gzip => gzip::seal(block, packed),
         Compression::Zstd => zstd::reads_back(block, packed, scratch),
     };
     if whole {

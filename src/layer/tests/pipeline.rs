@@ -88,12 +88,24 @@ fn the_size_of_writes_does_not_matter() {
 #[test]
 fn a_tar_that_ends_with_a_block_has_no_empty_one_after_it() {
     for (blocks, extra) in [(1, 0), (2, 0), (2, 512), (1, 512)] {
-        let content = noise(9, (blocks << 19) + extra);
+        let content = noise(9, (blocks << 20) + extra);
         let poured = pour(Compression::Gzip, &content, 4096);
         // Noise is stored; what is added for each block is a little, and one block more would show.
         assert!(poured.blob.size < content.len() as u64 + 18 + 5 * 36 * (blocks as u64 + 1));
         assert_eq!(poured.diff_id, DiffId(Digest::of(&content)));
     }
+}
+
+#[test]
+fn blocks_far_behind_an_entry_that_came_are_the_same_as_before() {
+    let files = |count: u64| (0..count).map(|n| (format!("d/{n:04}"), inline(&prose(n, 3000 + (n % 977) as usize))));
+    let before: Tree = files(3000).collect();
+    let after: Tree = files(3000).chain([("d/0003x".to_string(), inline(&noise(1, 50_000)))]).collect();
+    let (before, after) = (blob(&before, Compression::Gzip).1, blob(&after, Compression::Gzip).1);
+    // The eight bytes at the end speak of all of the tar.
+    let pairs = before.iter().rev().zip(after.iter().rev()).skip(8);
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    assert!(same > before.len() / 2, "{same} of {}", before.len());
 }
 
 #[test]
