@@ -90,7 +90,7 @@ fn remove_below(stack: &mut BTreeMap<&Name, &Held>, path: &Name) {
     let from = above(path);
     let inner = stack.range::<Name, _>(&from..).take_while(|(name, _)| name.starts_with(&from));
     let names: Vec<&Name> = inner.map(|(name, _)| *name).collect();
-    names.iter().for_each(|name| {
-        stack.remove(*name);
-    });
+    for name in names {
+        stack.remove(name);
+    }
 }
