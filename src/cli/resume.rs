@@ -84,7 +84,7 @@ async fn images(ctx: &Ctx, references: &[Reference]) -> Result<(Vec<Descriptor>,
 
 /// Refuses to attest something of what is not in this release.
 fn about(images: &[Descriptor], papers: &[Paper]) -> Result<()> {
-    let other = |paper: &&Paper| !images.iter().any(|image| *image == paper.subject);
+    let other = |paper: &&Paper| !images.contains(&paper.subject);
     match papers.iter().find(other) {
         None => Ok(()),
         Some(paper) => Err(Error::usage(format!(
