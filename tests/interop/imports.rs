@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -218,6 +219,71 @@ fn arc_21_other_readers_find_what_we_find() {
         for (reader, list) in found[file].as_object().unwrap() {
             assert!(!list.is_null(), "{reader} refuses {file}: {all:?}\n{ours:?}");
             assert_eq!(theirs(list), *ours, "{reader} {file}: {all:?}");
+        }
+    }
+}
+
+/// How many zips are spoiled, and how many of them must be taken all the same.
+const SPOILED: usize = 4000;
+const LEAST_KEPT: usize = 100;
+
+/// The paths in a zip, directories with a `/` behind, and what files hold, in hex.
+fn zipped(ctx: &Ctx, members: &[Member]) -> BTreeMap<String, Option<String>> {
+    let one = |member: &Member| match &member.body {
+        Body::File(stretch) => {
+            let (mut file, _) = ctx.store.open(&stretch.blob).unwrap().unwrap();
+            file.seek(SeekFrom::Start(stretch.start)).unwrap();
+            let mut bytes = Vec::new();
+            file.take(stretch.size).read_to_end(&mut bytes).unwrap();
+            (member.path.clone(), Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+        }
+        _ => (format!("{}/", member.path), None),
+    };
+    members.iter().map(one).collect()
+}
+
+#[test]
+fn arc_14_other_readers_find_what_we_find_in_zips() {
+    let (room, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ctx = ctx(home.path());
+    let seeds = checkout().join("fuzz/corpus/zip");
+    let mut seeds: Vec<_> = fs::read_dir(seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
+    seeds.sort();
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|path| fs::read(path).unwrap()).collect();
+    let seeds: Vec<&Vec<u8>> = seeds.iter().filter(|bytes| (40..20_000).contains(&bytes.len())).collect();
+    let spoil = (0..seeds.len(), prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3));
+    let (mut runner, mut kept) = (TestRunner::deterministic(), BTreeMap::new());
+    for number in 0..SPOILED {
+        let (seed, spoils) = spoil.new_tree(&mut runner).unwrap().current();
+        let mut bytes = seeds[seed].clone();
+        for (at, byte) in spoils {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let name = format!("{number:05}.zip");
+        let path = room.path().join(&name);
+        fs::write(&path, &bytes).unwrap();
+        let file = fs::File::open(&path).unwrap();
+        match stillframe::source::archive::read(&ctx, "x.zip", &Digest::of(&bytes), file, || Ok(())) {
+            Ok(members) if !members.is_empty() && bytes.starts_with(b"PK") => {
+                kept.insert(name, zipped(&ctx, &members));
+            }
+            _ => fs::remove_file(&path).unwrap(),
+        }
+    }
+    assert!(kept.len() > LEAST_KEPT && kept.len() < SPOILED - LEAST_KEPT, "{} were taken", kept.len());
+    let judge = checkout().join("tests/judges/list_zips.py");
+    let found: Value = serde_json::from_str(&done(peer("python3").arg(judge).arg(room.path()))).unwrap();
+    for (file, ours) in &kept {
+        for (reader, list) in found[file].as_object().unwrap() {
+            assert!(!list.is_null(), "{reader} refuses {file}: {ours:?}");
+            let mut theirs: BTreeMap<String, Option<String>> = serde_json::from_value(list.clone()).unwrap();
+            for path in list.as_object().unwrap().keys() {
+                for (end, _) in path.match_indices('/') {
+                    theirs.entry(path[..=end].to_string()).or_insert(None);
+                }
+            }
+            assert_eq!(theirs, *ours, "{reader} {file}");
         }
     }
 }

@@ -215,7 +215,16 @@ fn arc_14_both_headers_say_the_same() {
     ] {
         refused(&zip(&[entry]), &["entry 1, `a`, has", what]);
     }
-    let (mut front, directory, end) = parts(&[fine.clone()]);
+    for (at, in_front) in [(4, true), (6, false)] {
+        let (mut front, mut directory, end) = parts(std::slice::from_ref(&fine));
+        if in_front {
+            front[at] = 93
+        } else {
+            directory[at] = 93
+        }
+        refused(&[front, directory, end].concat(), &["entry 1, `a`, needs version 9.3 of zip"]);
+    }
+    let (mut front, directory, end) = parts(std::slice::from_ref(&fine));
     front[8] = 8;
     refused(&[front, directory, end].concat(), &["another method or flag"]);
     refused(&zip(&[Entry { listed: false, ..fine.clone() }, file("b", "")]), &["entry 1, `b`, begins elsewhere"]);

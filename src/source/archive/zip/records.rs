@@ -24,6 +24,8 @@ const LOCATOR_SIZE: usize = 20;
 /// Largest directory in bytes.
 const MOST_DIRECTORY: u64 = 128 << 20;
 
+/// The newest version of the format that an entry may need, times ten.
+const NEWEST: u8 = 63;
 /// The flags that change nothing (how hard it was compressed), and those with a meaning here.
 const EFFORT: u16 = 0x0006;
 const DESCRIBED: u16 = 0x0008;
@@ -178,7 +180,8 @@ fn central(number: u64, fields: &mut Fields<'_>) -> io::Result<Record> {
     if fixed.four()? != CENTRAL {
         return Err(wrong(format!("there is no header for entry {number} in its directory")));
     }
-    fixed.bytes(4)?;
+    fixed.bytes(2)?;
+    let version = fixed.two()?;
     let (flags, method) = (fixed.two()?, fixed.two()?);
     fixed.bytes(4)?;
     let sum = fixed.four()?;
@@ -196,8 +199,18 @@ fn central(number: u64, fields: &mut Fields<'_>) -> io::Result<Record> {
     let mut long = [size, packed, header];
     extras(number, &name, extra, &mut long)?;
     let [size, packed, header] = long;
+    known(number, &name, version)?;
     let deflated = understood(number, &name, flags, method)?;
     Ok(Record { name, deflated, sum, packed, size, attributes, data: 0, flags, header })
+}
+
+/// Refuses an entry that says that it takes a newer reader (4.4.3).
+fn known(number: u64, name: &[u8], version: u16) -> io::Result<()> {
+    let [low, _] = version.to_le_bytes();
+    if low <= NEWEST {
+        return Ok(());
+    }
+    Err(refuse(number, name, format!("needs version {}.{} of zip, which is not known here", low / 10, low % 10)))
 }
 
 /// Whether an entry is deflated; what cannot be read in one way only is refused.
@@ -283,7 +296,7 @@ fn local(file: &mut File, number: u64, record: &Record) -> io::Result<u64> {
     if fields.four()? != LOCAL {
         return Err(refuse(number, &record.name, "has no header in front of its content"));
     }
-    fields.bytes(2)?;
+    known(number, &record.name, fields.two()?)?;
     let (flags, method) = (fields.two()?, fields.two()?);
     fields.bytes(4)?;
     let sum = fields.four()?;
