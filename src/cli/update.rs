@@ -15,7 +15,8 @@ use crate::oci::Digest;
 use crate::plan::lock::{self, PackageChange};
 use crate::plan::{Lock, Plan};
 use crate::registry::Which;
-use crate::{ship, source};
+use crate::ship;
+use crate::source;
 
 /// What is on its way from the manifest and the lock that are there.
 struct Moves {
