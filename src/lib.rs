@@ -13,11 +13,11 @@
 //! | 0 | [`versions`] | two versions of packages → which is the newer one | nothing |
 //! | – | [`facts`] | bytes → what the content of a file says, and what a program is to its loader | nothing |
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
-//! | 2 | [`plan`] | Manifest → [`plan::Plan`] | nothing |
+//! | 2 | [`plan`] | Manifest + Lock → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
 //! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |
 //! | – | [`ctx`] | the permission to touch the world, five things | – |
-//! | 5 | [`source`] | pinned names → bases and what files they have; any image → what its layers hold | layouts, archives, store, registries |
+//! | 5 | [`source`] | pinned names → bases and what files they have; wishes → pinned packages; any image → what its layers hold | layouts, archives, keyrings, store, registries, mirrors |
 //! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
 //! | 7 | [`image`] | layers → [`image::Artifact`]; what layers hold → files, waste, differences, history | nothing |
 //! | 8 | [`trust`] | images → what they are made of; keys, signatures, policies → who vouches for them | key and root files, registries, the services of sigstore, programs and tokens that sign |

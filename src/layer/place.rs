@@ -59,6 +59,7 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
         parents: None,
         told: BTreeSet::new(),
     };
+    place.packages(found);
     for (at, (item, found)) in image.items.iter().zip(found).enumerate() {
         place.item(at as u32, item, found);
     }

@@ -74,7 +74,7 @@ fn untouched(project: &Project) -> PathBuf {
 }
 
 /// Each path of a tree with its type, mode, owner, size and target.
-fn tree(root: &Path) -> Vec<String> {
+pub fn tree(root: &Path) -> Vec<String> {
     let listed = run("find", [root.as_os_str(), "-printf".as_ref(), "%P %y %m %U:%G %s %l\\n".as_ref()]);
     // A directory's size is the file system's affair.
     let line = |line: &str| {
@@ -90,7 +90,7 @@ fn tree(root: &Path) -> Vec<String> {
 }
 
 /// What is only in the first, and what is only in the second.
-fn differences(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
+pub fn differences(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
     let only = |these: &[String], those: &[String]| {
         these.iter().filter(|line| those.binary_search(line).is_err()).cloned().collect::<Vec<_>>()
     };

@@ -1,5 +1,5 @@
 //! What other people's programs make of our images, and what machines do to us: skopeo, umoci, docker, docker-registry, nginx, crane,
-//! oras, cosign, SoftHSM, Chromium, four tars, nine file systems, strace, qemu, two judges of SBOMs, dpkg, the compilers of Go and Rust. Needs root and
+//! oras, cosign, SoftHSM, Chromium, four tars, nine file systems, strace, qemu, two judges of SBOMs, apt and dpkg, the compilers of Go and Rust. Needs root and
 //! `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
@@ -30,6 +30,7 @@ mod machines;
 #[path = "../it/sigstore/mod.rs"]
 mod mock;
 mod nginx;
+mod packages;
 mod peers;
 mod places;
 mod policies;

@@ -62,6 +62,18 @@ fn refused(project: &Project, code: &str, says: &[&str]) {
         }
     }
     assert!(!project.path("out").exists() && !project.path("out.tar").exists());
+    in_sarif(project, code, "error");
+}
+
+/// SARIF has it at this level, with its line of the manifest.
+#[track_caller]
+fn in_sarif(project: &Project, code: &str, level: &str) {
+    let log = project.run(["--format", "sarif", "check"]).ends().json();
+    let results = log["runs"][0]["results"].as_array().unwrap().iter();
+    let mut results = results.filter(|result| result["ruleId"] == code && result["level"] == level);
+    let place = results.next().map(|result| result["locations"][0]["physicalLocation"].clone()).unwrap_or_default();
+    assert_eq!(place["artifactLocation"]["uri"], "image.toml", "{code}: {log}");
+    assert!(place["region"]["startLine"].as_u64().is_some_and(|line| line > 1), "{code}: {log}");
 }
 
 /// It is built without a word.
@@ -77,6 +89,7 @@ fn warned(project: &Project, code: &str, says: &[&str]) {
     let done = project.run(["build", "-o", "oci:out"]).success();
     assert!(done.stderr.contains(&format!("warning[{code}]")), "{}", done.stderr);
     assert!(says.iter().all(|words| done.stderr.contains(words)), "{}", done.stderr);
+    in_sarif(project, code, "warning");
 }
 
 const BINARY: &str = "[[binary]]\nsrc = \"app\"\ndest = \"/app\"\n";

@@ -7,7 +7,6 @@ use super::{DIR_MODE, LINK_MODE, PLAIN_MODE, Place};
 use crate::error::{Finding, printable};
 use crate::layer::accounts::{GROUP, PASSWD};
 use crate::layer::found::{self, Brought, Found, Piece};
-use crate::layer::packages::Laid;
 use crate::layer::tree::{Body, Content, Disk, Entry, Mode};
 use crate::manifest::{Item, What};
 use crate::source::{FileIndex, Kind};
@@ -43,6 +42,17 @@ pub(super) fn accounts(found: &[Found], index: &FileIndex) -> Option<FileIndex> 
 }
 
 impl Place<'_> {
+    /// Puts the files of packages at their places.
+    pub(super) fn packages(&mut self, found: &[Found]) {
+        for (at, found) in (0u32..).zip(found) {
+            let Found::Laid(laid, _) = found else { continue };
+            for (path, file) in &laid.files {
+                let (body, mode) = (file.body.clone(), Mode::Fixed(file.mode));
+                self.put(at, path, Entry { body, mode, uid: file.uid, gid: file.gid, capabilities: 0, item: at });
+            }
+        }
+    }
+
     /// Puts the account files of packages where no declared account has made new ones of them.
     pub(super) fn packaged_accounts(&mut self, found: &[Found]) {
         for (at, found) in (0u32..).zip(found) {
@@ -75,7 +85,6 @@ impl Place<'_> {
         let fixed = |default: u16| Mode::Fixed(item.mode.unwrap_or(default));
         let content = item.mode.map_or(Mode::ByContent, Mode::Fixed);
         match (&item.what, found) {
-            (What::Packages, Found::Laid(laid, _)) => self.laid(at, laid),
             (What::Binary { capabilities, .. }, Found::File { path, seen }) => {
                 let Some(dest) = self.dest(item) else { return };
                 let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
@@ -116,14 +125,6 @@ impl Place<'_> {
                 self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
             }
             _ => {}
-        }
-    }
-
-    /// Puts what packages hold where they say.
-    fn laid(&mut self, at: u32, laid: &Laid) {
-        for (path, file) in &laid.files {
-            let (body, mode) = (file.body.clone(), Mode::Fixed(file.mode));
-            self.put(at, path, Entry { body, mode, uid: file.uid, gid: file.gid, capabilities: 0, item: at });
         }
     }
 

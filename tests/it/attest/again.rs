@@ -24,7 +24,7 @@ impl World {
     async fn new() -> World {
         let registry = Registry::start().await;
         let manifest = format!(
-            "schema = 1\n[image]\nname = \"{}/app\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
+            "schema = 1\n[image]\nname = \"{}/app\"\nbase = \"scratch\"\nuser = \"1\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
              [labels]\n\"revision\" = \"{{{{ git.sha }}}}\"\n\"tag\" = \"{{{{ git.tag }}}}\"\n\
              [[file]]\nsrc = \"tree\"\ndest = \"/tree\"\n[tags]\nsemver = [\"{{{{ version }}}}\"]\n\
              [sign]\nmethod = \"key\"\nkey = \"cosign.key\"\nformat = \"bundle\"\n[attest]\nprovenance = true\n",

@@ -164,10 +164,10 @@ fn the_work_tree_tells_the_line_of_each_path() {
     let told = project.run(["history"]).success().stdout;
     insta::assert_snapshot!(told, @r"
     LAYER   SIZE   WIRE  CREATED               FROM      CREATED BY
-        1    3 B  165 B  1980-01-01T00:00:00Z  files     stillframe: files
+        1    3 B  160 B  1980-01-01T00:00:00Z  files     stillframe: files
                                                          image.toml:6  [[file]] /srv
                                                          image.toml:8  [[file]] /etc/app
-        2  120 B  120 B  1980-01-01T00:00:00Z  binaries  stillframe: binaries
+        2  120 B  133 B  1980-01-01T00:00:00Z  binaries  stillframe: binaries
                                                          image.toml:12  [[binary]] /server
     ");
     let document = document(&project.run(["--format", "json", "history"]).success(), "history");
@@ -183,7 +183,7 @@ fn layers_of_a_base_are_told_from_our_own() {
     let base = odd().write(&project, "base");
     project.write(
         "image.toml",
-        format!("schema = 1\n[image]\nbase = \"{base}\"\n[[file]]\ndest = \"/x\"\ncontent = \"x\"\n"),
+        format!("schema = 1\n[image]\nbase = \"{base}\"\nuser = \"1\"\n[[file]]\ndest = \"/x\"\ncontent = \"x\"\n"),
     );
     project.run(["build", "-o", "oci:out"]).success();
     let makers = |place: &str| -> Vec<Value> {

@@ -17,13 +17,13 @@ fn one_image_is_shown_whole() {
     let told = project.run(["inspect", &reference]).success().stdout.replace(&reference, "REF");
     insta::assert_snapshot!(short(&told), @r#"
     REF
-    digest      sha256:1cb2
+    digest      sha256:0f79
     media type  application/vnd.oci.image.manifest.v1+json
     platform    linux/amd64
-    size        1.9 KiB over the wire, 198 B unpacked
+    size        2.0 KiB over the wire, 318 B unpacked
 
     config
-    digest       sha256:4b14
+    digest       sha256:9985
     created      2024-01-02T03:04:05Z
     entrypoint   ["/entry"]
     cmd          ["bash"]
@@ -40,7 +40,7 @@ fn one_image_is_shown_whole() {
 
     layers
     LAYER   WIRE  UNPACKED  TYPE  DIGEST                                                                   FROM
-        1  697 B     193 B  gzip  sha256:9b2c
+        1  798 B     313 B  gzip  sha256:35fd
         2  103 B       5 B  gzip  sha256:992c
     "#);
     let document = document(&project.run(["--format", "json", "inspect", &reference]).success(), "inspect");

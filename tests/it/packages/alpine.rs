@@ -49,7 +49,7 @@ fn world() -> Vec<Apk> {
 
 fn manifest(mirror: &str, rest: &str) -> String {
     format!(
-        "schema = 1\n[image]\nbase = \"scratch\"\n[packages.alpine]\nmirror = \"{mirror}\"\nbranch = \"v1\"\nkeyring = \"keys/{KEY}\"\n{rest}\n"
+        "schema = 1\n[image]\nbase = \"scratch\"\n[packages.alpine]\nmirror = \"{mirror}\"\nbranch = \"v1\"\nkeyring = \"keys/{KEY}\"\n{rest}\n[check]\nroot-user = \"allow\"\n"
     )
 }
 

@@ -59,7 +59,7 @@ fn world() -> Vec<Deb> {
 /// A manifest for packages of a mirror; the rest follows below `[packages.debian]`.
 fn manifest(image: &str, mirror: &str, rest: &str) -> String {
     format!(
-        "schema = 1\n[image]\nbase = \"scratch\"\n{image}\n[packages.debian]\nmirror = \"{mirror}\"\nsuite = \"bookworm\"\nkeyring = \"keys.asc\"\n{rest}\n"
+        "schema = 1\n[image]\nbase = \"scratch\"\n{image}\n[packages.debian]\nmirror = \"{mirror}\"\nsuite = \"bookworm\"\nkeyring = \"keys.asc\"\n{rest}\n[check]\nroot-user = \"allow\"\n"
     )
 }
 

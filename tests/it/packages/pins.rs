@@ -21,7 +21,7 @@ async fn only_the_pins_of_a_manifest_change() {
         (publish(&project, &registry, "base:1", "one"), publish(&project, &registry, "tools:stable", "tools"));
     let text = format!(
         "# A comment, and odd spacing\r\nschema=1\r\n\r\n[image]   # here\r\n  base   =   '{host}/base:1@{one}'   # the base\r\n\
-         platforms = [\"linux/amd64\",]\r\n\r\n[[copy]]\r\nfrom = \"{host}/tools:stable@{tools}\"\r\nsrc = \"/etc/motd\"\r\ndest = \"/tools\"\r\n\
+         user = '1'\r\nplatforms = [\"linux/amd64\",]\r\n\r\n[[copy]]\r\nfrom = \"{host}/tools:stable@{tools}\"\r\nsrc = \"/etc/motd\"\r\ndest = \"/tools\"\r\n\
          \r\n\r\n# the end, without a line feed"
     );
     project.write("image.toml", &text);
@@ -53,7 +53,7 @@ async fn what_is_not_pinned_yet_gets_its_digest() {
     let project = Project::new();
     let digest = publish(&project, &registry, "base:1", "one");
     let text = format!(
-        "schema = 1\n[vars]\ntag = {{ default = \"1\" }}\n[image]\nbase = \"{}/base:{{{{ tag }}}}\"\n",
+        "schema = 1\n[vars]\ntag = {{ default = \"1\" }}\n[image]\nbase = \"{}/base:{{{{ tag }}}}\"\nuser = \"1\"\n",
         registry.name()
     );
     project.write("image.toml", &text);

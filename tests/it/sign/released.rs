@@ -20,7 +20,7 @@ impl World {
     async fn new(rekor: Rekor, stamps: bool) -> World {
         let (registry, sigstore) = (Registry::start().await, Sigstore::start());
         let manifest = format!(
-            "schema = 1\n[image]\nname = \"{}/app\"\nbase = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
+            "schema = 1\n[image]\nname = \"{}/app\"\nbase = \"scratch\"\nuser = \"1\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
              [[file]]\ndest = \"/x\"\ncontent = \"x\"\n[tags]\nsemver = [\"{{{{ version }}}}\"]\n[attest]\nsbom = [\"spdx\"]\n\
              provenance = true\n[sign]\nmethod = \"keyless\"\nsigning-config = \"signing_config.json\"\n\
              trusted-root = \"trusted_root.json\"\n",
