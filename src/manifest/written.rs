@@ -17,6 +17,9 @@ pub struct Spot<T> {
     pub place: Place,
 }
 
+/// What stands under each rule, by the rule's key.
+pub type Rules = Vec<(Spot<String>, Ruled)>;
+
 /// The whole file.
 pub struct Written {
     /// The declared variables.
@@ -32,7 +35,7 @@ pub struct Written {
     /// `[tags]`.
     pub tags: Option<View>,
     /// `[check]`: its header, and what stands under each rule, in the order of the file.
-    pub check: Option<(Place, Vec<(Spot<String>, Ruled)>)>,
+    pub check: Option<(Place, Rules)>,
     /// `[check.vulnerabilities]`, and each `[[check.vulnerabilities.allow]]`.
     pub vulnerabilities: Option<(View, Vec<View>)>,
     /// `[env]`.

@@ -216,8 +216,8 @@ fn dynamic_of<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     }
     let dynamic = segment.dynamic(endian, data).map_err(|_| "its dynamic section lies outside of it")?;
     let entries = entries::<Elf>(dynamic.unwrap_or_default(), endian)?;
-    program.started |= entries.flags & u64::from(DF_1_PIE.0) != 0;
-    program.without_defaults = entries.flags & u64::from(DF_1_NODEFLIB.0) != 0;
+    program.started |= entries.flags & DF_1_PIE.0 != 0;
+    program.without_defaults = entries.flags & DF_1_NODEFLIB.0 != 0;
     let at = |address: u64| offset::<Elf>(segments, endian, address);
     let start = entries.names.map(at);
     let start = match start {

@@ -17,13 +17,15 @@ pub struct PackageChange {
     pub platforms: BTreeSet<String>,
 }
 
+/// The version and the size of a package that is there.
+type Shown = Option<(String, u64)>;
+
 impl Lock {
     /// What another lock has in another way, by name.
     pub fn changes(&self, new: &Lock) -> Vec<PackageChange> {
         let (old, new) = (self.by_place(), new.by_place());
         let places: BTreeSet<&(&str, &str)> = old.keys().chain(new.keys()).collect();
-        let mut changes: BTreeMap<(String, Option<(String, u64)>, Option<(String, u64)>), BTreeSet<String>> =
-            BTreeMap::new();
+        let mut changes: BTreeMap<(String, Shown, Shown), BTreeSet<String>> = BTreeMap::new();
         for place in places {
             let (before, after) = (old.get(place), new.get(place));
             if before.map(|package| package.digest) == after.map(|package| package.digest) {

@@ -122,7 +122,8 @@ mod tests {
         let [control, data] = parts(&mut Cursor::new(&whole)).unwrap();
         assert_eq!(&whole[control.0 as usize..][..control.1 as usize], b"abc");
         assert_eq!(&whole[data.0 as usize..][..data.1 as usize], b"data");
-        let (control, data): ((&str, &[u8]), (&str, &[u8])) = (("control.tar", b"c"), ("data.tar", b"d"));
+        let control: (&str, &[u8]) = ("control.tar", b"c");
+        let data: (&str, &[u8]) = ("data.tar", b"d");
         for wrong in [
             ar(&[version, data, control]),
             ar(&[version, control]),
