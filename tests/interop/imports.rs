@@ -341,7 +341,7 @@ fn arc_06_no_archive_reaches_the_file_system() {
     let calls = "trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,chmod,fchmodat";
     for archive in &archives {
         let table = format!("[image]\nbase = \"scratch\"\n[[archive]]\nsrc = \"{archive}\"\ndest = \"/app\"\n");
-        project.write("image.toml", format!("schema = 1\n{table}"));
+        project.manifest(&table);
         let (log, out) = (project.out("log"), project.out("out"));
         let mut command = peer("strace");
         project.prepare(&mut command);
@@ -398,7 +398,7 @@ fn arc_17_to_19_memory_and_disk_are_bounded() {
     for (name, word, make) in BOMBS {
         done(peer("python3").current_dir(project.app()).args(["-c", BOMBER, name, make]));
         let table = format!("[image]\nbase = \"scratch\"\n[[archive]]\nsrc = \"{name}\"\ndest = \"/app\"\n");
-        project.write("image.toml", format!("schema = 1\n{table}"));
+        project.manifest(&table);
         let mut command = peer("python3");
         project.prepare(&mut command);
         let output = command.args(["-c", MEASURE]).arg(program()).arg("build").output().unwrap();
@@ -435,7 +435,7 @@ fn real_trees_come_out_as_they_were_packed() {
         shell(room, &format!("{command} app/{name} top"));
         let table =
             format!("[image]\nbase = \"scratch\"\n[[archive]]\nsrc = \"{name}\"\ndest = \"/data\"\nstrip = 1\n");
-        project.write("image.toml", format!("schema = 1\n{table}"));
+        project.manifest(&table);
         let (out, _) = project.layout(&format!("out-{name}"));
         let image = crate::layout::images(&out).remove(0);
         layers.insert(image.manifest["layers"].to_string());
@@ -457,7 +457,7 @@ fn real_trees_come_out_as_they_were_packed() {
         .iter()
         .map(|name| {
             let table = format!("[image]\nbase = \"scratch\"\n[[archive]]\nsrc = \"{name}\"\ndest = \"/data\"\n");
-            project.write("image.toml", format!("schema = 1\n{table}"));
+            project.manifest(&table);
             project.build(&format!("oci:{}", project.out(name).display()))
         })
         .collect();
@@ -539,7 +539,7 @@ fn a_tree_out_of_a_gigabyte_is_taken_without_it() {
     project.write(
         "image.toml",
         format!(
-            "schema = 1\n[image]\nbase = \"scratch\"\n[[copy]]\nfrom = \"{reference}\"\nsrc = \"/app\"\ndest = \"/app\"\n\
+            "schema = 1\n[image]\nbase = \"scratch\"\nuser = \"1\"\n[[copy]]\nfrom = \"{reference}\"\nsrc = \"/app\"\ndest = \"/app\"\n\
              [[copy]]\nfrom = \"{reference}\"\nsrc = \"/etc/x\"\ndest = \"/x\"\n"
         ),
     );

@@ -9,10 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stillframe::oci::{Digest, media};
 
+use crate::mock::Rekor;
 use crate::peers::{done, output, peer, said};
 use crate::project::{digest, refused};
 use crate::release::{Released, TAGS};
 use crate::servers::{Make, Place};
+use crate::signing::{KEYLESS, WHO, World};
 
 /// skopeo under a policy: only what this key signed may come from the registry.
 #[derive(Clone)]
@@ -26,30 +28,52 @@ impl Guard<'_> {
     /// Copies an image away, if the policy lets it.
     fn copy(&self, image: &str) -> Output {
         let Guard { released, key, identity } = self;
-        let (room, place) = (tempfile::tempdir().unwrap(), &released.place);
-        let host = &place.host;
-        let policy = json!({
-            "default": [{"type": "reject"}],
-            "transports": {"docker": {host: [{
-                "type": "sigstoreSigned",
-                "keyPath": released.project.app().join(key),
-                "signedIdentity": identity,
-            }]}},
+        let rule = json!({
+            "type": "sigstoreSigned",
+            "keyPath": released.project.app().join(key),
+            "signedIdentity": identity,
         });
-        let file = |name: &str, text: String| {
-            let path = room.path().join(name);
-            fs::write(&path, text).unwrap();
-            path
-        };
-        let policy = file("policy.json", policy.to_string());
-        fs::create_dir(room.path().join("registries.d")).unwrap();
-        file("registries.d/it.yaml", format!("docker:\n  \"{host}\":\n    use-sigstore-attachments: true\n"));
-        let mut command = peer("skopeo-sigstore");
-        place.introduce(&mut command);
-        command.arg("--policy").arg(policy).arg("--registries.d").arg(room.path().join("registries.d"));
-        command.args(["copy", "--quiet", "--all", "--src-tls-verify=false"]).arg(format!("docker://{image}"));
-        output(command.arg(format!("dir:{}", room.path().join("out").display())))
+        copy_by(&released.place, &rule, image)
     }
+}
+
+/// Copies an image away by skopeo, if this rule for the registry lets it.
+fn copy_by(place: &Place, rule: &Value, image: &str) -> Output {
+    let (room, host) = (tempfile::tempdir().unwrap(), &place.host);
+    let policy = json!({ "default": [{"type": "reject"}], "transports": {"docker": {host: [rule]}} });
+    let file = |name: &str, text: String| {
+        let path = room.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let policy = file("policy.json", policy.to_string());
+    fs::create_dir(room.path().join("registries.d")).unwrap();
+    file("registries.d/it.yaml", format!("docker:\n  \"{host}\":\n    use-sigstore-attachments: true\n"));
+    let mut command = peer("skopeo-sigstore");
+    place.introduce(&mut command);
+    command.arg("--policy").arg(policy).arg("--registries.d").arg(room.path().join("registries.d"));
+    command.args(["copy", "--quiet", "--all", "--src-tls-verify=false"]).arg(format!("docker://{image}"));
+    output(command.arg(format!("dir:{}", room.path().join("out").display())))
+}
+
+/// A release without a key, under a policy that names an identity.
+fn identities(make: Make) {
+    let world = World::new(make, Rekor::V1, false, KEYLESS);
+    let image = world.at(&world.digest);
+    let rule = |who: &str, issuer: &str| {
+        json!({
+            "type": "sigstoreSigned",
+            "fulcio": {
+                "caPath": world.project.app().join("authority.pem"), "oidcIssuer": issuer, "subjectEmail": who,
+            },
+            "rekorPublicKeyPath": world.project.app().join("rekor.pub"),
+            "signedIdentity": {"type": "matchRepository"},
+        })
+    };
+    let url = world.sigstore.url();
+    takes(&copy_by(&world.place, &rule(WHO, url), &image));
+    refuses(&copy_by(&world.place, &rule("other@example.com", url), &image), "Required email");
+    refuses(&copy_by(&world.place, &rule(WHO, "https://issuer.test"), &image), "Unexpected Fulcio OIDC issuer");
 }
 
 /// Something that refuses, for the reason that is looked for.
@@ -91,7 +115,7 @@ fn moved_tag(released: &Released, mine: &Guard<'_>) {
     let (head, _) = manifest.split_once("[tags]").unwrap();
     project.write(
         "image.toml",
-        format!("{head}[[file]]\ndest = \"/evil\"\ncontent = \"x\"\n[tags]\nfixed = [\"latest\"]\n"),
+        format!("{head}[[file]]\ndest = \"/evil\"\ncontent = \"x\"\n[tags]\nfixed = [\"latest\"]\n[check]\nroot-user = \"allow\"\n"),
     );
     let unsigned = digest(&output(&mut released.ours(&["push"])));
     project.write("image.toml", manifest);
@@ -180,4 +204,14 @@ fn a_policy_takes_a_release_in_a_registry_without_referrers() {
 #[test]
 fn a_policy_takes_a_release_in_a_registry_with_referrers() {
     policies(Make::Ferro);
+}
+
+#[test]
+fn a_policy_of_identities_takes_a_release_in_a_registry_without_referrers() {
+    identities(Make::Plain);
+}
+
+#[test]
+fn a_policy_of_identities_takes_a_release_in_a_registry_with_referrers() {
+    identities(Make::Ferro);
 }

@@ -25,7 +25,8 @@ const PROVENANCE: &[&str] = &["verify-attestation", "--type", "slsaprovenance1"]
 pub struct World {
     /// Where it is.
     pub place: Place,
-    project: Project,
+    /// What it was made of, and the documents of who certified it.
+    pub project: Project,
     /// Who certified it.
     pub sigstore: Sigstore,
     files: Files,
