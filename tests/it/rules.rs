@@ -7,6 +7,7 @@ use insta::{Settings, assert_snapshot};
 use serde_json::{Value, json};
 use stillframe::manifest::rules;
 
+use crate::imports::{Part, gzip, tar, zip};
 use crate::registry::Registry;
 use crate::support::project::Done;
 use crate::support::{Base, Project, dir, file};
@@ -411,6 +412,28 @@ fn sec_02_values_that_look_like_keys() {
     snapshot("sec_02", done.stderr);
     project.write("image.toml", format!("{}user = \"1\"\n{lines}[check]\nsecret-values = \"deny\"\n", head("scratch")));
     project.run(["build"]).fails(4);
+}
+
+/// Secrets count that come out of an archive, by their names and by their content, and the archive's line is told.
+#[test]
+fn secrets_inside_of_archives_count() {
+    let token = format!("token {}", format!("ghp_{}", "Zq3vKx9TbW2mLr8NdYc5HjPf7GsA4eUo1iXy"));
+    let (name, content): (&[u8], &[u8]) = (b"A=b\n", token.as_bytes());
+    let files = [("a/.env", name), ("a/notes.txt", content), ("a/index.html", b"<p>")];
+    let parts = files.map(|(path, bytes)| Part::File(path, bytes, 0o644));
+    let packed = gzip(&tar(&parts, 0, 0));
+    let zipped = zip(&files);
+    for (file, bytes) in [("a.tar.gz", packed), ("a.zip", zipped)] {
+        let lines = format!("[[archive]]\nsrc = \"{file}\"\ndest = \"/app\"\n");
+        let project = on_scratch(&lines).file(file, bytes);
+        let done = check(&project);
+        assert_eq!((found(&done, "secrets"), done.code), (vec!["error 7".into(), "error 7".into()], Some(4)), "{file}");
+        assert!(!done.stdout.contains(&token), "{}", done.stdout);
+        project.run(["build", "-o", "oci:out"]).fails(4);
+        assert!(!project.path("out").exists());
+        let chosen = on_scratch(&format!("{lines}exclude = [\"**/.env\", \"**/notes.txt\"]\n"));
+        chosen.file(file, std::fs::read(project.path(file)).unwrap()).run(["check"]).success();
+    }
 }
 
 /// Secrets of rendered templates and of inline content count; those that are not rendered into it do not.
