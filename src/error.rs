@@ -2,10 +2,12 @@
 //!
 //! An [`Error`] ends the work; a [`Finding`] is one of many judgements that a [`Report`] collects, each with a place in a file.
 
+mod place;
+
 use std::error::Error as StdError;
 use std::fmt;
-use std::ops::Range;
-use std::sync::Arc;
+
+pub use place::{Place, Text};
 
 /// Who has to act; decides the exit code (`docs/cli.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,49 +210,6 @@ pub fn printable(text: &str) -> String {
     let show =
         |character: char| if escape(character) { character.escape_default().to_string() } else { character.into() };
     text.chars().map(show).collect()
-}
-
-/// A text file as it was read, with the path as the user would name it.
-#[derive(Debug)]
-pub struct Text {
-    /// The path for messages.
-    pub path: String,
-    /// The whole content.
-    pub text: String,
-}
-
-/// A byte range of a text file.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// The file.
-    pub text: Arc<Text>,
-    /// The byte range; always on character boundaries.
-    pub span: Range<usize>,
-}
-
-impl Place {
-    /// Line and column of the range's start, both from 1; columns count characters.
-    pub fn line_column(&self) -> (usize, usize) {
-        let before = &self.text.text[..self.span.start.min(self.text.text.len())];
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
-        (line, before[start..].trim_start_matches('\u{feff}').chars().count() + 1)
-    }
-}
-
-impl PartialEq for Place {
-    fn eq(&self, other: &Place) -> bool {
-        self.text.path == other.text.path && self.span == other.span
-    }
-}
-
-impl Eq for Place {}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (line, column) = self.line_column();
-        write!(f, "{}:{line}:{column}", self.text.path)
-    }
 }
 
 /// How grave a finding is.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::session::{Session, outside};
 use crate::ctx::Ctx;
-use crate::error::{Error, Finding, Kind, Place, Report, Result};
+use crate::error::{Error, Finding, Kind, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
 use crate::layer::{self, Asked, Contents, Found, Input, Natures, Placed};
@@ -249,20 +249,20 @@ pub async fn bases(session: &Session<'_>, plan: &Plan) -> Result<Vec<Arc<source:
                 let (has, all) = (base.image.platform(), all.join(", "));
                 let error = Error::usage(format!("the base is one image, for {has}, where {all} are asked for"));
                 let error = error.hint("several platforms need the digest of an index, which holds an image for each");
-                return Err(at(with_index(session, reference, error).await, place));
+                return Err(with_index(session, reference, error).await.placed("base", place));
             }
             Ok(base) => {
                 if let Some(asked) = &plan.verify {
                     let roots = session.roots(asked.trusted_root.as_deref());
                     let vouched = trust::base::verify(&session.ctx, asked, &roots, &base).await;
-                    vouched.map_err(|error| at(error, &asked.place))?;
+                    vouched.map_err(|error| error.placed("base", &asked.place))?;
                 }
                 bases.push(Arc::new(base));
             }
             Err(error) if several && error.kind() == Kind::Usage => {
-                return Err(at(with_index(session, reference, error).await, place));
+                return Err(with_index(session, reference, error).await.placed("base", place));
             }
-            Err(error) => return Err(at(error, place)),
+            Err(error) => return Err(error.placed("base", place)),
         }
     }
     Ok(bases)
@@ -281,23 +281,6 @@ fn same_base(plan: &Plan) -> bool {
     plan.images.windows(2).all(|pair| pair[0].base.0 == pair[1].base.0)
 }
 
-/// The same error as a finding at its place in the manifest.
-fn at(error: Error, place: &Place) -> Error {
-    if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
-        return error;
-    }
-    let mut messages: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
-    if messages.len() > 1 && error.message().starts_with("reading the base `") {
-        messages.remove(0); // the caret says which base
-    }
-    let message = messages.join(": ");
-    let mut finding = Finding::error("base", message).kind(error.kind()).at(place, "");
-    finding.help.extend(error.hints().iter().cloned());
-    let mut report = Report::default();
-    report.add(finding);
-    Error::findings(report)
-}
-
 /// The base's files, where they matter.
 async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &source::Base) -> Result<FileIndex> {
     let asks_for_files = plan.checks.place.is_some();
@@ -308,7 +291,7 @@ async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &sou
     if idle && !asks_for_files {
         return Ok(FileIndex::empty());
     }
-    source::files(&session.ctx, base).await.map_err(|error| at(error, &image.base.1))
+    source::files(&session.ctx, base).await.map_err(|error| error.placed("base", &image.base.1))
 }
 
 /// Packs the layers and puts the images together.

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest as _, Sha256};
-
 use super::make::explain;
 use super::pack::PackError;
 use super::place::Placed;
@@ -17,8 +15,6 @@ use crate::oci::Digest;
 use crate::plan::Plan;
 use crate::store::Store;
 
-/// How many bytes of a file are read at once.
-const CHUNK: usize = 256 << 10;
 /// So much of a file is held against what must stand in it.
 const MOST_TEXT: usize = 16 << 20;
 /// Smallest file that is compared with others.
@@ -72,13 +68,5 @@ fn text(content: &Content, store: &Store) -> Result<Vec<u8>> {
 }
 
 fn digest(ctx: &Ctx, content: &Content) -> Result<Digest> {
-    let (mut source, mut hasher, mut chunk) = (read::content(content, &ctx.store)?, Sha256::new(), vec![0; CHUNK]);
-    loop {
-        ctx.cancel.check()?;
-        let count = source.fill(&mut chunk)?;
-        let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        hasher.update(bytes);
-    }
-    source.finish()?;
-    Ok(Digest::finish(hasher))
+    read::digest(ctx, read::content(content, &ctx.store)?)
 }

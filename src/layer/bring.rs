@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use sha2::{Digest as _, Sha256};
 
 use super::found::{Brought, Found, Piece};
 use super::libraries;
@@ -23,9 +22,6 @@ use crate::source::{self, Member, Node, Strata, archive, member};
 
 /// How many files are fetched at the same time.
 const AT_ONCE: usize = 4;
-/// How many bytes of an archive are read at once for its digest.
-const CHUNK: usize = 256 << 10;
-
 /// Looks into the archives and images of all items of all platforms; `found` are their sources so far. What several items share is read
 /// once.
 pub async fn bring(
@@ -188,16 +184,7 @@ fn local(ctx: &Ctx, name: &str, path: &Path, seen: Seen, expected: Option<Digest
 
 /// The digest of a file, which must be what was seen.
 pub(super) fn digest(ctx: &Ctx, path: &Path, seen: Seen) -> Result<Digest> {
-    let mut source = read::open(path.to_path_buf(), seen)?;
-    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
-    loop {
-        ctx.cancel.check()?;
-        let count = source.fill(&mut chunk)?;
-        let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        hasher.update(bytes);
-    }
-    source.finish()?;
-    Ok(Digest::finish(hasher))
+    read::digest(ctx, read::open(path.to_path_buf(), seen)?)
 }
 
 /// Takes files out of another image; only what is chosen is fetched.

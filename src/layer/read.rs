@@ -9,12 +9,17 @@ use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 
 use super::tree::{Content, Seen};
+use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::source::Stretch;
 use crate::store::Store;
+
+/// How many bytes are hashed at once.
+const CHUNK: usize = 256 << 10;
 
 /// A content that is being read.
 pub struct Source {
@@ -49,6 +54,19 @@ fn stored(stretch: &Stretch, store: &Store) -> Result<Source> {
     let sought = file.seek(SeekFrom::Start(stretch.start));
     sought.map_err(|cause| Error::io(format!("reading the blob {blob}"), cause))?;
     Ok(Source { from: From::Store(file, blob), left: stretch.size })
+}
+
+/// The digest of what is left of a content.
+pub fn digest(ctx: &Ctx, mut source: Source) -> Result<Digest> {
+    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
+    loop {
+        ctx.cancel.check()?;
+        let count = source.fill(&mut chunk)?;
+        let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+        hasher.update(bytes);
+    }
+    source.finish()?;
+    Ok(Digest::finish(hasher))
 }
 
 fn vanished(blob: &Digest) -> Error {

@@ -22,7 +22,7 @@ use super::ignore::Globs;
 use super::roots::PLACES;
 use super::tree::{Body, Content};
 use crate::ctx::Ctx;
-use crate::error::{Error, Finding, Place, Report, Result};
+use crate::error::{Finding, Place, Report, Result};
 use crate::manifest::{Manifest, Packages, What};
 use crate::plan::{ImagePlan, Plan};
 use crate::source::{self, FileIndex, Unpacked};
@@ -85,7 +85,7 @@ pub async fn unpack(
     mut found: Vec<Vec<Found>>,
 ) -> Result<Vec<Vec<Found>>> {
     let Some(wanted) = &manifest.packages else { return Ok(found) };
-    let unpacked = source::unpack(ctx, plan).await.map_err(|error| at(error, &wanted.place))?;
+    let unpacked = source::unpack(ctx, plan).await.map_err(|error| error.placed("packages", &wanted.place))?;
     let wanted = Arc::new(wanted.clone());
     for ((image, packages), found) in plan.images.iter().zip(unpacked).zip(&mut found) {
         let items = image.items.iter().zip(found).filter(|(item, _)| matches!(item.what, What::Packages));
@@ -112,19 +112,6 @@ pub fn lay_found(
         other => other,
     };
     found.into_iter().map(&mut lay_one).collect()
-}
-
-/// The same error as a finding at its place in the manifest; our bugs and the wish to stop stay errors.
-fn at(error: Error, place: &Place) -> Error {
-    if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
-        return error;
-    }
-    let message: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
-    let mut finding = Finding::error("packages", message.join(": ")).kind(error.kind()).at(place, "");
-    finding.help.extend(error.hints().iter().cloned());
-    let mut report = Report::default();
-    report.add(finding);
-    Error::findings(report)
 }
 
 /// Lays packages out on a base; `base` is the text of its package database. What is wrong, and what was not done, goes into the report.

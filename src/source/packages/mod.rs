@@ -26,7 +26,7 @@ use std::sync::Arc;
 use solve::{Bound, Relation};
 
 use crate::ctx::Ctx;
-use crate::error::{Error, Finding, Kind, Place, Report, Result};
+use crate::error::{Error, Kind, Result};
 use crate::manifest::{Family, Manifest, Wish};
 use crate::plan::lock::{Request, Resolved};
 use crate::source::Base;
@@ -98,17 +98,4 @@ fn shown(seconds: i64) -> String {
 fn relation(wish: &Wish) -> Relation {
     let bound = wish.version.as_ref().and_then(|(operator, version)| Some((Bound::of(operator)?, version.clone())));
     Relation { name: wish.name.clone(), qualifier: None, bound }
-}
-
-/// The same error as a finding at its place in the manifest; our bugs and the wish to stop stay errors.
-fn at(error: Error, place: &Place) -> Error {
-    if error.report().is_some() || matches!(error.kind().exit_code(), 1 | 130 | 143) {
-        return error;
-    }
-    let message: Vec<String> = [error.message().to_string()].into_iter().chain(error.causes()).collect();
-    let mut finding = Finding::error("packages", message.join(": ")).kind(error.kind()).at(place, "");
-    finding.help.extend(error.hints().iter().cloned());
-    let mut report = Report::default();
-    report.add(finding);
-    Error::findings(report)
 }

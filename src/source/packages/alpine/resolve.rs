@@ -16,7 +16,7 @@ use crate::oci::{Digest, Platform};
 use crate::plan::lock::{Locked, LockedIndex};
 use crate::source::blob::blocking;
 use crate::source::packages::solve::{Relation, Universe, matching, solve};
-use crate::source::packages::{Ages, at, fetch, older, relation, shown};
+use crate::source::packages::{Ages, fetch, older, relation, shown};
 
 /// What Alpine calls the architectures of platforms.
 const ARCHITECTURES: [(&str, &str); 9] = [
@@ -43,19 +43,21 @@ pub async fn resolve(
     locked: &Ages,
 ) -> Result<(Vec<LockedIndex>, Vec<Locked>)> {
     let Some(source) = wanted.sources.first() else { return Err(Error::bug("packages come from nowhere")) };
-    let keys = index::keys(source).map_err(|error| at(error, &source.place))?;
+    let keys = index::keys(source).map_err(|error| error.placed("packages", &source.place))?;
     let (mut indexes, mut all) = (Vec::new(), BTreeMap::<Digest, Locked>::new());
     for (platform, base) in installed {
-        let architecture = architecture(platform).map_err(|error| at(error, &wanted.place))?;
+        let architecture = architecture(platform).map_err(|error| error.placed("packages", &wanted.place))?;
         let mut texts = Vec::new();
         for (branch, repository) in
             source.suites.iter().flat_map(|one| source.components.iter().map(move |two| (one, two)))
         {
             let directory = format!("{branch}/{repository}/{architecture}");
-            let text =
-                index::read(ctx, &source.root(), &directory, &keys).await.map_err(|error| at(error, &source.place))?;
+            let text = index::read(ctx, &source.root(), &directory, &keys)
+                .await
+                .map_err(|error| error.placed("packages", &source.place))?;
             let date = newest(&text);
-            older(date, locked.get(&(1, directory.clone())).copied()).map_err(|error| at(error, &source.place))?;
+            older(date, locked.get(&(1, directory.clone())).copied())
+                .map_err(|error| error.placed("packages", &source.place))?;
             indexes.push(LockedIndex { source: 1, suite: directory.clone(), date: shown(date) });
             texts.push(Text { directory, text });
         }
@@ -96,14 +98,14 @@ async fn choose(
     let (packages, chosen) = blocking(move || {
         let packages = Packages::new(texts, &base)?;
         let relations = relations(&packages, &wishes)?;
-        let chosen = solve(&packages, &relations, false).map_err(|error| at(error, &wishes.place))?;
+        let chosen = solve(&packages, &relations, false).map_err(|error| error.placed("packages", &wishes.place))?;
         Ok((packages, chosen))
     })
     .await?;
     let mut locked = Vec::new();
     for package in chosen {
         let one = lock(ctx, source, &packages, package, platform).await;
-        locked.push(one.map_err(|error| at(error, &wanted.place))?);
+        locked.push(one.map_err(|error| error.placed("packages", &wanted.place))?);
     }
     Ok(locked)
 }

@@ -13,7 +13,7 @@ use crate::oci::Platform;
 use crate::plan::lock::{Locked, LockedIndex};
 use crate::source::blob::blocking;
 use crate::source::packages::solve::{Relation, Universe, matching, solve};
-use crate::source::packages::{Ages, at, relation, shown};
+use crate::source::packages::{Ages, relation, shown};
 
 /// What Debian calls the architectures of platforms.
 const ARCHITECTURES: [(&str, &str); 11] = [
@@ -43,7 +43,7 @@ pub async fn resolve(
         for name in &source.suites {
             let number = suites.len() + 1;
             let opened = suite::open(ctx, source, name, number, locked.get(&(number, name.clone())).copied()).await;
-            suites.push((opened.map_err(|error| at(error, &source.place))?, &source.components));
+            suites.push((opened.map_err(|error| error.placed("packages", &source.place))?, &source.components));
         }
     }
     let mut all: BTreeMap<(String, String, String, String), Locked> = BTreeMap::new();
@@ -78,12 +78,18 @@ async fn choose(
 ) -> Result<Vec<Locked>> {
     let name = platform.to_string();
     let architecture = ARCHITECTURES.iter().find(|(known, _)| *known == name).map(|(_, architecture)| *architecture);
-    let architecture = architecture
-        .ok_or_else(|| at(Error::usage(format!("Debian has no architecture for `{platform}`")), &wanted.place))?;
+    let architecture = architecture.ok_or_else(|| {
+        Error::usage(format!("Debian has no architecture for `{platform}`")).placed("packages", &wanted.place)
+    })?;
     let mut texts: Vec<Text> = Vec::new();
     for (suite, components) in suites {
         for component in *components {
-            texts.extend(suite.indexes(ctx, component, architecture).await.map_err(|error| at(error, &wanted.place))?);
+            texts.extend(
+                suite
+                    .indexes(ctx, component, architecture)
+                    .await
+                    .map_err(|error| error.placed("packages", &wanted.place))?,
+            );
         }
     }
     let (ctx, base, wanted, platform) = (ctx.clone(), base.to_string(), wanted.clone(), platform.clone());
@@ -91,7 +97,8 @@ async fn choose(
         let packages = Packages::new(texts, &base, architecture)?;
         ctx.say(Event::Detail { text: format!("{} packages to choose from for {platform}", packages.len()) });
         let relations = wishes(&packages, &wanted, architecture)?;
-        let chosen = solve(&packages, &relations, wanted.recommends).map_err(|error| at(error, &wanted.place))?;
+        let chosen =
+            solve(&packages, &relations, wanted.recommends).map_err(|error| error.placed("packages", &wanted.place))?;
         chosen.into_iter().map(|package| lock(&packages, package, &platform)).collect()
     })
     .await
