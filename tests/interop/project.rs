@@ -27,6 +27,9 @@ pub fn release() -> PathBuf {
     other_program("x86_64-unknown-linux-musl/release")
 }
 
+/// The rules of images that nobody starts.
+const IDLE: &str = "\n[check]\nroot-user = \"allow\"\nmissing-interpreter = { level = \"allow\", reason = \"a test of other things\" }\n";
+
 /// A project: `app` holds the manifest and its inputs, `home` the store.
 pub struct Project {
     room: TempDir,
@@ -41,9 +44,10 @@ impl Project {
         project
     }
 
-    /// Writes the manifest, new or again. Its image may run as root, which these tests are not about, unless it has rules of its own.
+    /// Writes the manifest, new or again. Its image may run as root and hold scripts without their shell, which these tests are not about,
+    /// unless it has rules of its own.
     pub fn manifest(&self, manifest: &str) {
-        let rules = if manifest.contains("[check") { "" } else { "\n[check]\nroot-user = \"allow\"\n" };
+        let rules = if manifest.contains("[check") { "" } else { IDLE };
         self.write("image.toml", format!("schema = 1\n{manifest}{rules}"));
     }
 
