@@ -62,7 +62,7 @@ impl View for Files {
 
 fn loads_in(files: &Files, start: &Elf, variables: &[&str]) -> (Vec<Loaded>, Vec<Missing>) {
     let variables: Vec<String> = variables.iter().map(ToString::to_string).collect();
-    let search = Search::new(files, &variables, "/work");
+    let search = Search::new(files, &variables, "/data");
     load(&search, Load { path: "/app/bin/server", program: &program(start) })
 }
 
@@ -149,7 +149,7 @@ fn the_paths_that_programs_bring_along() {
         ("/x/lib/x86_64-linux-gnu/libx.so", need.clone().runpath("/x/$LIB"), vec![], "/x/lib/x86_64-linux-gnu/libx.so"),
         ("/x/x86_64/libx.so", need.clone().runpath("/x/$PLATFORM"), vec![], "/x/x86_64/libx.so"),
         ("/opt/x/libx.so", need.clone(), vec!["LD_LIBRARY_PATH=/a:/opt/x"], "/opt/x/libx.so"),
-        ("/work/x/libx.so", need.clone(), vec!["LD_LIBRARY_PATH=x"], "/work/x/libx.so"),
+        ("/data/x/libx.so", need.clone(), vec!["LD_LIBRARY_PATH=x"], "/data/x/libx.so"),
         ("/opt/x/libx.so", need.clone(), vec!["PATH=/opt/x"], ""),
         ("/usr/lib/libx.so", need.clone().without_defaults(), vec![], ""),
         ("/opt/libx.so", hello().needs("/opt/libx.so"), vec![], "/opt/libx.so"),
