@@ -37,11 +37,20 @@ pub async fn update(session: &Session<'_>, options: &Update) -> Result<u8> {
     let moves = look(session, &options.names, options.allow_older).await?;
     show(session, &moves)?;
     if !options.dry_run {
-        let files = moves.files;
-        aside(&session.ctx, move || files.iter().try_for_each(|(path, text)| ship::receipt(path, text.as_bytes())))
-            .await?;
+        write(session, moves).await?;
     }
     Ok(0)
+}
+
+/// Pins all that the manifest names, and says nothing of it.
+pub async fn pin(session: &Session<'_>) -> Result<()> {
+    let moves = look(session, &[], false).await?;
+    write(session, moves).await
+}
+
+async fn write(session: &Session<'_>, moves: Moves) -> Result<()> {
+    let files = moves.files;
+    aside(&session.ctx, move || files.iter().try_for_each(|(path, text)| ship::receipt(path, text.as_bytes()))).await
 }
 
 /// Shows what has moved since it was pinned; writes nothing.
