@@ -34,6 +34,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "trust/scan/database.rs",
             "trust/scan/state.rs",
             "trust/scan/update.rs",
+            "cli/init/",
         ],
     ),
     (

@@ -19,6 +19,7 @@ mod faults;
 #[path = "../it/http.rs"]
 mod http;
 mod imports;
+mod init;
 mod inside;
 mod judges;
 mod keyless;

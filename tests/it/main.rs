@@ -16,6 +16,7 @@ mod git;
 mod golden;
 mod http;
 mod imports;
+mod init;
 mod inside;
 mod layers;
 mod mock;

@@ -25,6 +25,9 @@ pub struct Init {
     /// A mirror of Debian that packages come from (default: that of this machine)
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
+    /// A file of the keys that sign that mirror (default: the keys of Debian)
+    #[arg(long, value_name = "FILE", requires = "mirror")]
+    pub keyring: Option<String>,
     /// The release of Debian (default: that of this machine, else trixie)
     #[arg(long, value_name = "SUITE")]
     pub suite: Option<String>,

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -52,10 +51,10 @@ impl Directory {
         seen.walk(path, "", DEPTH).map_err(failed)?;
         for name in TEXTS {
             if seen.files.contains(name) {
-                let mut text = String::new();
-                let file = fs::File::open(path.join(name)).map_err(failed)?;
+                let file = path.join(name);
+                let small = fs::metadata(&file).is_ok_and(|data| data.is_file() && data.len() <= MOST_BYTES);
                 // What is not text says nothing.
-                if file.take(MOST_BYTES).read_to_string(&mut text).is_ok() {
+                if let Some(text) = small.then(|| fs::read_to_string(file).ok()).flatten() {
                     seen.texts.insert(name.to_string(), text);
                 }
             }

@@ -17,6 +17,8 @@ pub struct Mirror {
     pub suite: String,
     /// The URL of its security updates, where there is one.
     pub security: Option<String>,
+    /// The file of the keys that sign it, where it is not Debian's own.
+    pub keyring: Option<String>,
 }
 
 /// What the lists below this root say.
@@ -83,7 +85,7 @@ fn choose(places: &[(String, String)]) -> Option<Mirror> {
     };
     let (url, suite) = places.iter().find(debian)?;
     let security = places.iter().find(|(url, of)| web(url) && *of == format!("{suite}-security"));
-    Some(Mirror { url: tidy(url), suite: suite.clone(), security: security.map(|(url, _)| tidy(url)) })
+    Some(Mirror { url: tidy(url), suite: suite.clone(), security: security.map(|(url, _)| tidy(url)), keyring: None })
 }
 
 #[cfg(test)]
@@ -112,6 +114,7 @@ mod tests {
             url: "http://mirror.example.com/debian".into(),
             suite: "trixie".into(),
             security: Some("http://mirror.example.com/debian-security".into()),
+            keyring: None,
         };
         let lines = "deb [arch=amd64 signed-by=/x] http://mirror.example.com/debian/ trixie main\n\
                      deb http://mirror.example.com/debian trixie-updates main\n\

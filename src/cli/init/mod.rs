@@ -8,6 +8,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -103,10 +104,12 @@ fn ground(options: &Init, template: Template) -> Result<Ground> {
     let suite = options.suite.clone().or_else(|| own.as_ref().map(|own| own.suite.clone()));
     let suite = suite.unwrap_or_else(|| SUITE.to_string());
     match (&options.mirror, own) {
-        (Some(url), _) => Ok(Ground::Packages(Mirror { url: url.clone(), suite, security: None })),
+        (Some(url), _) => {
+            Ok(Ground::Packages(Mirror { url: url.clone(), suite, security: None, keyring: options.keyring.clone() }))
+        }
         (None, Some(own)) => {
             let security = own.security.filter(|_| own.suite == suite);
-            Ok(Ground::Packages(Mirror { url: own.url, suite, security }))
+            Ok(Ground::Packages(Mirror { url: own.url, suite, security, keyring: None }))
         }
         (None, None) => {
             Err(Error::usage(format!("the template `{}` needs packages, and no mirror is known", template.name()))
@@ -128,6 +131,11 @@ async fn write(session: &Session<'_>, files: &[(PathBuf, String)], force: bool) 
         if !force && !there.is_empty() {
             return Err(Error::usage(format!("{} is there already", there.join(" and ")))
                 .hint("nothing was written; `--force` replaces it"));
+        }
+        for directory in files.iter().filter_map(|(path, _)| path.parent()).filter(|path| !path.as_os_str().is_empty())
+        {
+            fs::create_dir_all(directory)
+                .map_err(|cause| Error::io(format!("making `{}`", directory.display()), cause))?;
         }
         for (path, text) in &files {
             ship::receipt(path, text.as_bytes())?;
@@ -167,11 +175,8 @@ fn tell(
         let document = json!({ "template": template.name(), "files": paths, "next": next });
         session.terminal.document(document, &Report::default())?;
     } else {
-        session.ctx.note(format!(
-            "this is a project for `{}`; what comes next:\n  {}",
-            template.name(),
-            next.join("\n  ")
-        ));
+        session.ctx.note(format!("the template is `{}`; what comes next:", template.name()));
+        next.iter().for_each(|command| session.ctx.note(format!("  $ {command}")));
         session.terminal.result(&paths.iter().map(|path| format!("{path}\n")).collect::<String>())?;
     }
     Ok(0)

@@ -301,7 +301,7 @@ fn c(directory: &Directory) -> Option<Project> {
 }
 
 fn website(directory: &Directory) -> Option<Project> {
-    let package = directory.has("package.json");
+    let package = directory.text("package.json").is_some_and(|text| text.contains("\"build\""));
     let folders = ["dist", "public", "build", "_site", "site", "out"];
     let folder = folders.into_iter().find(|name| directory.has(&format!("{name}/index.html")));
     let (build, excluded) = match folder {

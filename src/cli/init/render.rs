@@ -46,8 +46,9 @@ pub fn manifest(template: Template, project: &Project, image: &str, ground: &Gro
     let mut text = rendered(own, &values)?;
     if let Some(mirror) = mirror {
         let install: Vec<String> = template.packages().iter().map(|name| format!("\"{name}\"")).collect();
-        let Mirror { url, suite, security } = mirror;
-        text += &rendered(PACKAGES, &context! { mirror => url, suite, security, install => install.join(", ") })?;
+        let Mirror { url, suite, security, keyring } = mirror;
+        text +=
+            &rendered(PACKAGES, &context! { mirror => url, suite, security, keyring, install => install.join(", ") })?;
     }
     Ok(text + &rendered(TAIL, &context! {})?)
 }

@@ -1,3 +1,5 @@
+//! Stage 10: tests of what `init` makes of a directory.
+
 use super::directory::Directory;
 use super::mirror::Mirror;
 use super::project::{ALL, Project, Template, bare, guesses, plain};
@@ -104,6 +106,7 @@ fn every_template_on_every_ground_is_a_manifest() {
         url: "https://mirror.example.com/debian".into(),
         suite: "trixie".into(),
         security: Some("https://mirror.example.com/debian-security".into()),
+        keyring: Some("keys.asc".into()),
     };
     let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     for template in ALL {

@@ -25,8 +25,8 @@ pub static SECRETS: Rule = Rule {
           private keys with their body, and tokens of known services that have the right form. By name: what `.env`, `.git`, \
           `.docker/config.json`, `id_ed25519`, `.netrc`, `.aws/credentials` and their like are always called. Leave it out with \
           `exclude` or an `.imageignore`, and mount it when the program runs; a secret that was pushed once must be changed. \
-          Judged is all that the manifest puts into the image, inline content and rendered templates too; the found text is never \
-          printed.",
+          Judged is all that the manifest puts into the image, inline content and rendered templates too, but not `[packages]`, \
+          which everybody has already; the found text is never printed.",
     default: Level::Deny,
     key: Some(Kind::Rule(Value::Paths)),
 };

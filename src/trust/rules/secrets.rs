@@ -8,15 +8,17 @@ use super::{Found, Seen, Subject};
 use crate::error::{Place, printable};
 use crate::facts;
 use crate::layer::tree::{Body, Entry};
-use crate::manifest::EnvEdit;
 use crate::manifest::rules::{SECRET_VALUES, SECRETS};
+use crate::manifest::{EnvEdit, What};
 
-/// Files that are secrets by their names, then those that are by their contents.
+/// Files that are secrets by their names, then those that are by their contents. What a distribution gives to everybody is none: its
+/// libraries hold keys that they test themselves with.
 pub(super) fn files(_: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
     let image = &view.image;
     let mut found = Vec::new();
     let mut named: BTreeSet<&str> = BTreeSet::new();
-    for (path, entry) in view.own() {
+    let public = |entry: &Entry| matches!(image.plan.items[entry.item as usize].what, What::Packages);
+    for (path, entry) in view.own().filter(|(_, entry)| !public(entry)) {
         let Some((what, part)) = facts::name(path).filter(|_| matches!(entry.body, Body::File(_))) else { continue };
         // A directory is told once, by the first file in it.
         if named.insert(part) {
@@ -26,7 +28,7 @@ pub(super) fn files(_: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
     }
     let Some(contents) = image.contents else { return found };
     for (path, facts) in contents {
-        let Some((_, entry)) = view.own_at(path) else { continue };
+        let Some((_, entry)) = view.own_at(path).filter(|(_, entry)| !public(entry)) else { continue };
         let told = facts::name(path).is_some_and(|(_, part)| named.contains(part));
         for secret in facts.secrets.iter().filter(|_| !told) {
             let line = secret.line.map(|line| format!(", line {line}")).unwrap_or_default();
