@@ -24,6 +24,7 @@ pub async fn sbom(session: &Session<'_>, options: &Sbom) -> Result<u8> {
     }
     session.terminal.report(&prepared.report);
     let made = make(session, prepared).await?;
+    made.blobs.make_own(&session.ctx).await?;
     let name = made.target.names.first();
     for paper in trust::bills(&session.ctx, &made.artifact, &made.bases, &made.imports, &[options.bill], name).await? {
         print(session, &paper.predicate)?;

@@ -77,6 +77,9 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
 /// All that `[attest]` asks to be said.
 async fn papers(session: &Session<'_>, made: &Made, attest: &manifest::Attest, origin: &Value) -> Result<Vec<Paper>> {
     let (bills, name) = (&attest.sbom, made.target.names.first());
+    if !bills.is_empty() {
+        made.blobs.make_own(&session.ctx).await?;
+    }
     let mut papers = trust::bills(&session.ctx, &made.artifact, &made.bases, &made.imports, bills, name).await?;
     papers.extend(attest.provenance.then(|| trust::origins(&made.artifact, origin)).into_iter().flatten());
     Ok(papers)

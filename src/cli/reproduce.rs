@@ -36,6 +36,7 @@ pub async fn run(session: &Session<'_>, options: &Reproduce) -> Result<u8> {
     let prepared = prepare_again(session, &again).await?;
     session.terminal.report(&prepared.report);
     let made = make(session, prepared).await?;
+    made.blobs.make_own(&session.ctx).await?;
     if let Some(found) = compare(&session.ctx, &theirs, &made.artifact).await? {
         let error = Error::policy(format!("`{place}` was not reproduced: {found}"));
         return Err(error.hint("the work tree, its built programs and `--set` must be as they were when it was made"));

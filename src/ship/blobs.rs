@@ -1,5 +1,5 @@
 //! Stage 9: the bytes of an artifact. A descriptor in, an open verified file of the store out; layers of a base, and blobs of an image
-//! that is somewhere else, are fetched when they are asked for.
+//! that is somewhere else, are fetched when they are asked for, and own layers that are only known are made then.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,15 +11,17 @@ use sha2::{Digest as _, Sha256};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::image::{Artifact, Document};
+use crate::layer::Recipes;
 use crate::oci::{Descriptor, Digest, Repository};
 use crate::plan;
 use crate::source;
 
-/// Where each blob is: in the store, in the base that it came with, or where an image was opened.
+/// Where each blob is: in the store, in the base that it came with, where an image was opened, or in files that it can be made of.
 #[derive(Clone, Default)]
 pub struct Blobs {
     bases: BTreeMap<Digest, Arc<source::Base>>,
     image: Option<Arc<source::Image>>,
+    own: Recipes,
 }
 
 /// A blob to send.
@@ -40,17 +42,30 @@ impl Blobs {
                 known.insert(layer.descriptor.digest, base.clone());
             }
         }
-        Blobs { bases: known, image: None }
+        Blobs { bases: known, ..Blobs::default() }
+    }
+
+    /// The same, with ways to make own layers that the store lacks.
+    pub fn with(self, own: Recipes) -> Blobs {
+        Blobs { own, ..self }
     }
 
     /// The blobs of an image that was opened somewhere.
     pub fn of(image: &Arc<source::Image>) -> Blobs {
-        Blobs { bases: BTreeMap::new(), image: Some(image.clone()) }
+        Blobs { image: Some(image.clone()), ..Blobs::default() }
     }
 
-    /// Whether a blob may have to be fetched first.
+    /// Whether a blob may have to be fetched or made first.
     pub fn is_elsewhere(&self, digest: &Digest) -> bool {
-        self.bases.contains_key(digest) || self.image.is_some()
+        self.bases.contains_key(digest) || self.image.is_some() || self.own.lacks(digest)
+    }
+
+    /// Makes every own layer that the store lacks, for who reads them there.
+    pub async fn make_own(&self, ctx: &Ctx) -> Result<()> {
+        for digest in self.own.lacking() {
+            self.own.make(ctx, &digest).await?;
+        }
+        Ok(())
     }
 
     /// A repository that holds the blob.
@@ -79,15 +94,25 @@ impl Blobs {
         } else if let Some(image) = &self.image {
             source::fetch_from(ctx, image, descriptor).await?;
         }
-        let (store, digest) = (ctx.store.clone(), descriptor.digest);
-        let opened = tokio::task::spawn_blocking(move || store.open(&digest)).await;
-        match opened.map_err(|cause| Error::bug("a thread broke down").because(cause))?? {
-            Some((file, _)) => Ok(file),
+        let digest = descriptor.digest;
+        if let Some(file) = stored(ctx, &digest).await? {
+            return Ok(file);
+        }
+        let made = self.own.make(ctx, &digest).await?;
+        match if made { stored(ctx, &digest).await? } else { None } {
+            Some(file) => Ok(file),
             None => {
                 Err(Error::local(format!("the layer {digest} has gone from the store")).hint("run the build again"))
             }
         }
     }
+}
+
+async fn stored(ctx: &Ctx, digest: &Digest) -> Result<Option<File>> {
+    let (store, digest) = (ctx.store.clone(), *digest);
+    let opened = tokio::task::spawn_blocking(move || store.open(&digest)).await;
+    let opened = opened.map_err(|cause| Error::bug("a thread broke down").because(cause))??;
+    Ok(opened.map(|(file, _)| file))
 }
 
 /// A reader that fails at the end unless it gave exactly the descriptor's bytes: a disk may change them after they were verified.

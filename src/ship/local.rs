@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::oci::json::canonical;
 use crate::oci::{Descriptor, Digest};
 
-/// Keeps the artifact: its layers are in the store already, layers of a base stay where they are until they are needed.
+/// Keeps the artifact with its own layers; layers of a base stay where they are until they are needed.
 pub async fn keep(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<()> {
+    cargo.blobs.make_own(ctx).await?;
     for bytes in all(cargo.artifact).into_iter().filter_map(|blob| blob.bytes) {
         ctx.store.put(&bytes)?;
     }

@@ -51,7 +51,11 @@ pub async fn run(session: &Session<'_>, options: &Scan) -> Result<u8> {
     let database = options.db.clone().or_else(|| asked.and_then(|asked| asked.database));
     let subjects = match &options.reference {
         Some(place) => opened(session, place, options.platform.as_ref()).await?,
-        None => made(&make(session, prepare(session, options.platform.as_ref()).await?).await?)?,
+        None => {
+            let made_here = make(session, prepare(session, options.platform.as_ref()).await?).await?;
+            made_here.blobs.make_own(&session.ctx).await?;
+            made(&made_here)?
+        }
     };
     let judged = judged(session, &subjects, database, policy).await?;
     tell(session, &subjects, &judged)
@@ -63,6 +67,7 @@ pub async fn gate(session: &Session<'_>, manifest: &Manifest, made_here: &Made) 
     let Some(asked) = &manifest.checks.vulnerabilities else { return Ok(report) };
     let mut policy = policy(Some(asked), &[])?;
     policy.today = day(manifest);
+    made_here.blobs.make_own(&session.ctx).await?;
     let subjects = made(made_here)?;
     for judged in judged(session, &subjects, asked.database.clone(), policy).await? {
         judged.findings().into_iter().for_each(|finding| report.add(finding));
