@@ -1,19 +1,21 @@
 //! Stage 10: `stillframe build` and `stillframe push`.
 
 use std::path::Path;
+use std::pin::pin;
 
 use serde_json::{Value, json};
 
 use super::args::{Build, Push};
 use super::judge::judged;
-use super::prepare::{Made, prepare};
+use super::prepare::{Made, Prepared, prepare};
 use super::session::Session;
 use super::targets;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::Artifact;
+use crate::layer;
 use crate::oci::json::canonical;
-use crate::plan::Leave;
-use crate::ship::{self, Cargo, Destination, Pushed};
+use crate::plan::{Leave, Plan};
+use crate::ship::{self, Ahead, Cargo, Destination, Pushed, Target};
 
 /// Assembles the image and sends it to its destinations.
 pub async fn run(session: &Session<'_>, options: &Build) -> Result<u8> {
@@ -36,12 +38,15 @@ async fn ship_all(
 ) -> Result<u8> {
     let prepared = prepare(session, platform).await?;
     targets::check(&prepared.plan, &destinations, receipt)?;
-    let mut made = judged(session, prepared).await?;
+    let (mut made, ahead) = match destinations.as_slice() {
+        [Destination::Registry] => together(session, prepared, leave).await?,
+        _ => (judged(session, prepared).await?, None),
+    };
     made.target.leave = leave;
     if destinations.contains(&Destination::Registry) {
         made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
     }
-    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };
+    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target, ahead: ahead.as_ref() };
     let mut pushed = Vec::new();
     for destination in &destinations {
         session.ctx.cancel.check()?;
@@ -57,6 +62,35 @@ async fn ship_all(
         session.terminal.result(&lines(&made))?;
     }
     Ok(0)
+}
+
+/// Makes the image and sends each layer of it while the next one is packed.
+async fn together(session: &Session<'_>, mut prepared: Prepared, leave: Leave) -> Result<(Made, Option<Ahead>)> {
+    let ctx = &session.ctx;
+    let (told, waiting) = layer::done();
+    prepared.told = Some(told);
+    let Plan { names, tags, .. } = &*prepared.plan;
+    let target = Target { names: names.clone(), tags: tags.clone(), leave, ..Target::default() };
+    let (mut making, mut going) = (pin!(judged(session, prepared)), pin!(ship::ahead(ctx, &target, waiting)));
+    let mut gone = None;
+    let made = loop {
+        tokio::select! {
+            made = &mut making => break made,
+            ahead = &mut going, if gone.is_none() => gone = Some(ahead),
+        }
+    };
+    let sending = |error: Error| error.context("sending the image to `registry`");
+    match (made, gone) {
+        (Ok(made), Some(gone)) => Ok((made, Some(gone.map_err(sending)?))),
+        (Ok(made), None) => Ok((made, Some(going.await.map_err(sending)?))),
+        (Err(error), gone) => {
+            // After a stop uploads are given back; after any other failure nobody waits for them.
+            if gone.is_none() && ctx.cancel.check().is_err() {
+                let _ = going.await;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// One line for each name: `NAME@sha256:…`.

@@ -44,5 +44,5 @@ pub async fn finish(ctx: &Ctx, work: &Work<'_>, done: &mut Done) -> Result<()> {
             seen.map_err(|error| stays(error, "the image is pushed and signed, but that could not be verified"))?;
         }
     }
-    ship::set_all(ctx, work.freight, work.target, &mut done.pushed).await
+    ship::set_all(ctx, work.freight, work.target, &mut done.pushed, None).await
 }

@@ -43,6 +43,8 @@ pub struct Prepared {
     pub natures: Arc<Vec<Natures>>,
     /// What was found and does not end the work.
     pub report: Report,
+    /// Who waits for layers while others are packed.
+    pub told: Option<layer::Told>,
 }
 
 /// Something made.
@@ -145,7 +147,7 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
     let placed = Arc::new(placed);
     let (task, of_plan, of_placed) = (ctx.clone(), plan.clone(), placed.clone());
     let natures = Arc::new(aside(ctx, move || layer::natures(&task, &of_plan, &of_placed)).await?);
-    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, natures, report })
+    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, natures, report, told: None })
 }
 
 /// The lock of a manifest that needs one; what it lacks goes into the report.
@@ -296,10 +298,10 @@ async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &sou
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, found, bases, indexes, placed, natures, report, .. } = prepared;
+    let Prepared { plan, found, bases, indexes, placed, natures, report, told, .. } = prepared;
     let imports = plan.images.iter().zip(&*found).map(|(image, found)| layer::imports(&image.items, found)).collect();
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
-    let layers = layer::make_all(&session.ctx, &plan, &placed).await?;
+    let layers = layer::make_all(&session.ctx, &plan, &placed, told).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
     let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
     let of_image = |layers: &layer::Made| layers.iter().flat_map(|(_, packed)| packed.facts.clone()).collect();

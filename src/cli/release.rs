@@ -44,7 +44,7 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     let papers = if options.no_sign { Vec::new() } else { papers(session, &made, &attest, &origin).await? };
     made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
     confirm(session, options, &made).await?;
-    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target };
+    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target, ahead: None };
     let freight = Freight::of(&cargo);
     let pushed = ship::everywhere(&session.ctx, &freight, &made.target.names)
         .await

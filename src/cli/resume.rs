@@ -38,7 +38,7 @@ pub async fn run(session: &Session<'_>, options: &Sign, receipt: Receipt, remain
     let objects = |name: &Repository| Pushed { name: name.clone(), objects: Vec::new(), tags: Vec::new() };
     let mut done = Done { pushed: names.iter().map(objects).collect(), signed: Vec::new() };
     let target = Target { names, tags: remaining.tags, leave: remaining.leave, ..Target::default() };
-    let freight = Freight { list: vec![root], blobs: &Blobs::default(), mounts: Vec::new() };
+    let freight = Freight { list: vec![root], blobs: &Blobs::default(), mounts: Vec::new(), ahead: None };
     let (papers, signing) = (&remaining.papers, Some(&signer));
     let work = Work { target: &target, freight: &freight, images: &images, papers, signer: signing };
     finish(ctx, &work, &mut done).await?;

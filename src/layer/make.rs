@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::done::Told;
 use super::pack::{PackError, Packed, pack};
 use super::place::Placed;
 use super::tree::Tree;
@@ -24,8 +25,8 @@ struct Job {
     at: (usize, usize),
 }
 
-/// Packs every distinct tree once, one after the other, each on all threads.
-pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: &Arc<Vec<Placed>>) -> Result<Vec<Made>> {
+/// Packs every distinct tree once, one after the other, each on all threads; tells of each once it is in the store.
+pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: &Arc<Vec<Placed>>, told: Option<Told>) -> Result<Vec<Made>> {
     let mut jobs: Vec<Job> = Vec::new();
     let mut wanted: Vec<Vec<usize>> = Vec::new();
     for (image_at, (image, own)) in plan.images.iter().zip(&**placed).enumerate() {
@@ -47,12 +48,18 @@ pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: &Arc<Vec<Placed>>) -> Resu
         wanted.push(of_image);
     }
     let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
-    let packed = work(ctx, plan, placed.clone(), jobs).await?;
+    let packed = work(ctx, plan, placed.clone(), jobs, told).await?;
     let made = |at: usize| (names[at].clone(), packed[at].clone());
     Ok(wanted.into_iter().map(|jobs| jobs.into_iter().map(made).collect()).collect())
 }
 
-async fn work(ctx: &Ctx, plan: &Plan, placed: Arc<Vec<Placed>>, jobs: Vec<Job>) -> Result<Vec<Packed>> {
+async fn work(
+    ctx: &Ctx,
+    plan: &Plan,
+    placed: Arc<Vec<Placed>>,
+    jobs: Vec<Job>,
+    told: Option<Told>,
+) -> Result<Vec<Packed>> {
     let task = ctx.clone();
     let several = plan.images.len() > 1;
     let labels: Vec<String> = jobs
@@ -63,7 +70,10 @@ async fn work(ctx: &Ctx, plan: &Plan, placed: Arc<Vec<Placed>>, jobs: Vec<Job>) 
         let mut packed = Vec::new();
         for (job, label) in jobs.iter().zip(labels) {
             match one(&task, job, &placed[job.at.0].trees[job.at.1], &label) {
-                Ok(layer) => packed.push(layer),
+                Ok(layer) => {
+                    told.iter().for_each(|told| told.tell(&layer));
+                    packed.push(layer);
+                }
                 Err(error) => return Err((job.at.0, error)),
             }
         }

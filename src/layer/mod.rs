@@ -5,6 +5,7 @@ mod accounts;
 mod asked;
 mod bring;
 mod compress;
+mod done;
 mod found;
 pub mod gather;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub mod tree;
 
 pub use asked::{Asked, ask};
 pub use bring::bring;
+pub use done::{Done, Told, Waiting, done};
 pub use found::Found;
 pub use gather::gather;
 pub use inputs::{Input, Origin, imports, inputs};

@@ -50,7 +50,7 @@ pub use referrers::Attached;
 pub use retry::{Stop, Turns};
 pub use service::{Ask, Told};
 pub use settings::{Clock, Names, Patience, Pause, Settings};
-pub use upload::Pushed;
+pub use upload::{Begun, Opened, Pushed};
 
 use std::sync::{Arc, Mutex};
 
@@ -72,8 +72,8 @@ pub struct Client(Arc<Wire>);
 impl Client {
     /// A client; nothing is asked before it is used.
     pub fn new(settings: Settings, sink: Sink, cancel: Cancel) -> Result<Client> {
-        let transports = Transports::default();
-        Ok(Client(Arc::new(Wire { settings, sink, cancel, known: Mutex::default(), transports })))
+        let (transports, doubts) = (Transports::default(), mount::Doubts::default());
+        Ok(Client(Arc::new(Wire { settings, sink, cancel, known: Mutex::default(), doubts, transports })))
     }
 
     /// Asks a registry whether it is one and lets us in; for `login`.

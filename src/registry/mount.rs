@@ -1,5 +1,8 @@
 //! Stage 4: a blob that a registry takes over from another of its repositories, without a byte sent. Two repositories and a digest in,
-//! whether it worked out. An upload that the registry opens instead is given up at once.
+//! whether it worked out, for `probe`; and for `upload`, where it did not work out before.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
@@ -8,11 +11,10 @@ use super::Client;
 use super::failure;
 use super::hosts::Endpoint;
 use super::manifests::agreed;
-use super::origin::Via;
+use super::origin::{Origin, Via};
 use super::scope::Scopes;
 use super::wire::{Call, Reply};
 use crate::error::{Error, Result};
-use crate::event::Event;
 use crate::oci::{Digest, Repository};
 
 /// How a registry takes the wish to mount.
@@ -25,24 +27,34 @@ pub(super) enum Mount {
     Refused(Error),
 }
 
-impl Client {
-    /// Tries to mount a blob; `false` where that does not work, whatever the reason: then it is to be uploaded.
-    pub async fn mount_blob(&self, repository: &Repository, digest: &Digest, source: &Repository) -> Result<bool> {
-        if repository.registry != source.registry {
-            return Ok(false);
-        }
-        let endpoint = self.writer(repository);
-        match self.mount_at(&endpoint, digest, source).await {
-            Ok(Mount::Done) => Ok(true),
-            Ok(Mount::Opened) => Ok(false),
-            Ok(Mount::Refused(error)) | Err(error) => {
-                self.0.cancel.check()?;
-                (self.0.sink)(Event::Detail { text: format!("no mount from `{source}`: {error:?}") });
-                Ok(false)
-            }
-        }
+/// What came of a mount from a repository before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// An upload was opened instead: that costs nothing if the blob is lacking, and is in vain if it is there.
+    Opened,
+    /// It was refused.
+    Refused,
+}
+
+/// Where mounts did not work, for as long as the client lives: registry and source.
+#[derive(Default)]
+pub(super) struct Doubts(Mutex<BTreeMap<(Origin, String), Doubt>>);
+
+impl Doubts {
+    /// What came of mounts from there.
+    pub fn of(&self, origin: &Origin, source: &str) -> Option<Doubt> {
+        let doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.get(&(origin.clone(), source.to_string())).copied()
     }
 
+    /// Takes note of it.
+    pub fn add(&self, origin: &Origin, source: &str, doubt: Doubt) {
+        let mut doubts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.insert((origin.clone(), source.to_string()), doubt);
+    }
+}
+
+impl Client {
     pub(super) async fn mount_at(&self, endpoint: &Endpoint, digest: &Digest, source: &Repository) -> Result<Mount> {
         let scopes = endpoint.push().and(&Scopes::repository(&source.path, "pull"));
         let call =

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::auth::Known;
 use super::body::{self, Body, Pace, Sent, seconds};
 use super::failure::{self, header, refusal, request};
+use super::mount::Doubts;
 use super::origin::{Home, Leg, Origin, Via};
 use super::retry::{Stop, TICK, Turns, retry_after, unless_cancelled};
 use super::scope::Scopes;
@@ -34,6 +35,7 @@ pub(super) struct Wire {
     pub sink: Sink,
     pub cancel: Cancel,
     pub known: Mutex<BTreeMap<Origin, Arc<tokio::sync::Mutex<Known>>>>,
+    pub doubts: Doubts,
     pub transports: Transports,
 }
 

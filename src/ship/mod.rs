@@ -3,6 +3,7 @@
 //!
 //! Sending is one verb everywhere: skip what is there, children before parents, the name last.
 
+mod ahead;
 mod archive;
 mod blobs;
 mod carry;
@@ -11,14 +12,17 @@ mod goal;
 mod layout;
 mod local;
 mod push;
+mod pushed;
 mod tags;
 mod temporary;
 
+pub use ahead::{Ahead, ahead};
 pub use blobs::{Blob, Blobs, all};
 pub use carry::{Carried, Carry, carry, open_all};
 pub use engine::sockets;
 pub use goal::Goal;
-pub use push::{Freight, Pushed, Tagged, Target, everywhere, set};
+pub use push::{Freight, everywhere, set};
+pub use pushed::{Pushed, Tagged, Target};
 pub use tags::{foresee, judge, set_all};
 
 use std::fmt;
@@ -105,6 +109,8 @@ pub struct Cargo<'a> {
     pub blobs: &'a Blobs,
     /// Its repositories and tags.
     pub target: &'a Target,
+    /// What went ahead of it to its repositories.
+    pub ahead: Option<&'a Ahead>,
 }
 
 /// Sends to one destination. What a registry took is told for the receipt.

@@ -6,94 +6,23 @@ use std::os::unix::fs::FileExt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-use serde_json::{Value, json};
-
 use super::Cargo;
+use super::ahead::Ahead;
 use super::blobs::{Blob, Blobs, all};
+use super::pushed::Pushed;
 use super::tags;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
-use crate::oci::{Descriptor, Digest, Reference, Repository, Tag, media};
-use crate::plan::{Leave, Tags};
-use crate::registry::{self, Body, PushedManifest, Which};
+use crate::oci::{Descriptor, Digest, Repository, Tag, media};
+use crate::registry::{self, Begun, Body, PushedManifest, Which};
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
 
 /// How many blobs go to one registry at once.
-const AT_ONCE: usize = 4;
-
-/// The names an artifact shall have.
-#[derive(Clone, Debug, Default)]
-pub struct Target {
-    /// Its repositories.
-    pub names: Vec<Repository>,
-    /// Its tags.
-    pub tags: Tags,
-    /// What was allowed for them.
-    pub leave: Leave,
-    /// The names that engines and the local store show, where these are not made of the repositories.
-    pub known_as: Vec<Reference>,
-}
-
-/// What one repository took.
-#[derive(Clone, Debug)]
-pub struct Pushed {
-    /// The repository.
-    pub name: Repository,
-    /// Each object, and how it got there.
-    pub objects: Vec<(Descriptor, &'static str)>,
-    /// Its tags, as far as something is wished of them.
-    pub tags: Vec<Tagged>,
-}
-
-/// What became of a tag.
-#[derive(Clone, Debug)]
-pub struct Tagged {
-    /// The tag.
-    pub tag: Tag,
-    /// `set`, `unchanged`, `kept` or `given away`.
-    pub how: &'static str,
-    /// What it said before, if that was something else.
-    pub from: Option<Digest>,
-    /// What it says now, as far as we set it.
-    pub to: Option<Digest>,
-    /// Half a sentence on why; may be empty.
-    pub why: String,
-}
-
-impl Tagged {
-    /// A tag that was set by name, not by a rule.
-    pub fn plain(tag: &Tag, how: &'static str) -> Tagged {
-        Tagged { tag: tag.clone(), how, from: None, to: None, why: String::new() }
-    }
-
-    fn to_json(&self) -> Value {
-        let mut value = json!({ "tag": self.tag.as_str(), "how": self.how });
-        if let Some(from) = &self.from {
-            value["from"] = json!(from);
-        }
-        if let Some(to) = &self.to {
-            value["to"] = json!(to);
-        }
-        if !self.why.is_empty() {
-            value["why"] = json!(self.why);
-        }
-        value
-    }
-}
-
-impl Pushed {
-    /// For receipts and `--format json`.
-    pub fn to_json(&self) -> Value {
-        let object = |(descriptor, how): &(Descriptor, &str)| json!({ "mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size, "how": how });
-        json!({
-            "name": self.name.to_string(),
-            "objects": self.objects.iter().map(object).collect::<Vec<_>>(),
-            "tags": self.tags.iter().map(Tagged::to_json).collect::<Vec<_>>(),
-        })
-    }
-}
+pub(super) const AT_ONCE: usize = 4;
+/// What is said of a blob that a repository holds.
+const THERE: &str = "already there";
 
 /// Content on its way to registries: every blob once, children before parents, the root last.
 pub struct Freight<'a> {
@@ -103,61 +32,102 @@ pub struct Freight<'a> {
     pub blobs: &'a Blobs,
     /// More repositories that hold all of it.
     pub mounts: Vec<Repository>,
+    /// What went ahead of it.
+    pub ahead: Option<&'a Ahead>,
 }
 
 /// Pushes to every repository: all content to all of them first, then the tags.
+///
+/// One HEAD for each tag comes first. A tag that says the root is enough to send nothing there: a registry takes a manifest only when it
+/// holds all that it names, and keeps that as long as the manifest is there. What somebody deletes behind a tag's back (an image of an
+/// index, by its digest) a tag cannot tell; `release`, and `push --no-cache`, ask for each manifest.
 pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
-    tags::foresee(ctx, cargo.target, &cargo.artifact.digest()).await?;
+    let digest = cargo.artifact.digest();
+    let known = match cargo.ahead {
+        Some(ahead) => ahead.known.clone(),
+        None => tags::look(ctx, cargo.target).await?,
+    };
+    tags::foresee_from(&known, cargo.target, &digest)?;
     let freight = Freight::of(cargo);
-    let mut pushed = everywhere(ctx, &freight, &cargo.target.names).await?;
-    tags::set_all(ctx, &freight, cargo.target, &mut pushed).await?;
+    let root = freight.root()?.descriptor.clone();
+    let mut pushed: Vec<Pushed> = Vec::new();
+    for (name, known) in cargo.target.names.iter().zip(&known) {
+        let tagged = known.now.values().any(|now| *now == digest);
+        let objects = match tagged && ctx.store.remembers() {
+            true => vec![(root.clone(), THERE)],
+            false => content(ctx, &freight, name, &pushed).await?,
+        };
+        pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
+    }
+    tags::set_all(ctx, &freight, cargo.target, &mut pushed, Some(&known)).await?;
     Ok(pushed)
 }
 
 /// Brings all content to every repository; no tag moves.
 pub async fn everywhere(ctx: &Ctx, freight: &Freight<'_>, names: &[Repository]) -> Result<Vec<Pushed>> {
-    let mut pushed = Vec::new();
+    let mut pushed: Vec<Pushed> = Vec::new();
     for name in names {
-        let objects = content(ctx, freight, name).await?;
+        let objects = content(ctx, freight, name, &pushed).await?;
         pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
     }
     Ok(pushed)
 }
 
-/// Blobs, then manifests by digest, children before the index.
-pub async fn content(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Result<Vec<(Descriptor, &'static str)>> {
+/// Blobs, then manifests by digest, children before the index. What `before` took can be mounted from there.
+pub async fn content(
+    ctx: &Ctx,
+    freight: &Freight<'_>,
+    name: &Repository,
+    before: &[Pushed],
+) -> Result<Vec<(Descriptor, &'static str)>> {
     let root = freight.root()?;
     if there(ctx, freight, name).await? {
-        return Ok(vec![(root.descriptor.clone(), "already there")]);
+        return Ok(vec![(root.descriptor.clone(), THERE)]);
     }
+    let before: Vec<&Repository> = before.iter().map(|pushed| &pushed.name).collect();
     let (manifests, blobs): (Vec<&Blob>, Vec<&Blob>) = freight.list.iter().partition(|blob| is_manifest(blob));
+    let before = &before;
     let sent = stream::iter(blobs).map(|blob| async move {
-        let how = one(ctx, freight, name, blob).await?;
+        let how = match freight.ahead.and_then(|ahead| ahead.how(name, &blob.descriptor.digest)) {
+            Some(how) => how,
+            None => one(ctx, freight, name, blob, before).await?,
+        };
         Ok::<_, Error>((blob.descriptor.clone(), how))
     });
-    let mut sent = pin!(sent.buffered(AT_ONCE));
+    let mut done = all_of(ctx, sent.buffered(AT_ONCE)).await?;
+    // Images name blobs only, so they go at once; an index comes after what it names.
+    let (indexes, images): (Vec<&Blob>, Vec<&Blob>) = manifests.into_iter().partition(|blob| is_index(blob));
+    let put = |manifest: &'_ Blob| {
+        let descriptor = manifest.descriptor.clone();
+        let manifest = manifest.clone();
+        async move {
+            ctx.cancel.check()?;
+            manifest_at(ctx, freight, name, Which::Digest(&descriptor.digest), &manifest).await?;
+            Ok::<_, Error>((descriptor, "uploaded"))
+        }
+    };
+    done.extend(all_of(ctx, stream::iter(images).map(put).buffered(AT_ONCE)).await?);
+    done.extend(all_of(ctx, stream::iter(indexes).map(put).buffered(1)).await?);
+    Ok(done)
+}
+
+/// All results, or the first error in their order. After a stop each one ends by itself, once it has given its upload back; after any other
+/// failure nobody waits.
+pub(super) async fn all_of<T>(ctx: &Ctx, results: impl Stream<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut results = pin!(results);
     let (mut done, mut failed) = (Vec::new(), None);
-    while let Some(next) = sent.next().await {
+    while let Some(next) = results.next().await {
         match next {
-            Ok(object) => done.push(object),
+            Ok(one) => done.push(one),
             Err(error) => {
                 failed.get_or_insert(error);
             }
         }
-        // After a stop each one ends by itself, once it has given its upload back; after any other failure nobody waits.
         if failed.is_some() && ctx.cancel.check().is_ok() {
             break;
         }
     }
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    for manifest in manifests {
-        ctx.cancel.check()?;
-        manifest_at(ctx, freight, name, Which::Digest(&manifest.descriptor.digest), manifest).await?;
-        done.push((manifest.descriptor.clone(), "uploaded"));
-    }
-    Ok(done)
+    failed.map_or(Ok(done), Err)
 }
 
 /// Whether a repository holds every manifest already. The root alone says nothing of its children: somebody may have deleted one.
@@ -174,7 +144,7 @@ async fn there(ctx: &Ctx, freight: &Freight<'_>, name: &Repository) -> Result<bo
 impl<'a> Freight<'a> {
     /// All of an artifact.
     pub fn of(cargo: &Cargo<'a>) -> Freight<'a> {
-        Freight { list: all(cargo.artifact), blobs: cargo.blobs, mounts: Vec::new() }
+        Freight { list: all(cargo.artifact), blobs: cargo.blobs, mounts: Vec::new(), ahead: cargo.ahead }
     }
 }
 
@@ -185,10 +155,12 @@ impl Freight<'_> {
     }
 
     /// Where a registry can take a blob over from.
-    fn sources(&self, name: &Repository, digest: &Digest) -> Vec<Repository> {
+    fn sources(&self, name: &Repository, digest: &Digest, before: &[&Repository]) -> Vec<Repository> {
         let near = |other: &&Repository| other.registry == name.registry && other.path != name.path;
         let mut sources: Vec<Repository> = Vec::new();
-        for source in self.blobs.holder(digest).into_iter().chain(&self.mounts).filter(near) {
+        for source in
+            self.blobs.holder(digest).into_iter().chain(&self.mounts).chain(before.iter().copied()).filter(near)
+        {
             if !sources.contains(source) {
                 sources.push(source.clone());
             }
@@ -198,53 +170,66 @@ impl Freight<'_> {
 }
 
 /// One blob, with what happened to it for whoever watches.
-async fn one(ctx: &Ctx, freight: &Freight<'_>, name: &Repository, blob: &Blob) -> Result<&'static str> {
+async fn one(
+    ctx: &Ctx,
+    freight: &Freight<'_>,
+    name: &Repository,
+    blob: &Blob,
+    before: &[&Repository],
+) -> Result<&'static str> {
     ctx.cancel.check()?;
     let descriptor = &blob.descriptor;
     let kind = if blob.bytes.is_some() { "config" } else { "blob" };
     let what = format!("{kind} {} to {}", descriptor.digest.short(), name.path);
     ctx.say(Event::Begin { what: what.clone(), total: descriptor.size });
-    let how = match &blob.bytes {
-        Some(bytes) => ctx.registries.push_blob(name, descriptor, &Bytes::from(bytes.clone()), &[]).await.map(word),
-        None => lazily(ctx, freight, name, descriptor, &what).await,
-    };
+    let sources = freight.sources(name, &descriptor.digest, before);
+    let how = lazily(ctx, freight.blobs, name, blob, &sources, &what).await;
     ctx.say(Event::End { what, how: how.as_ref().unwrap_or(&"failed") });
     how
 }
 
 fn word(how: registry::Pushed) -> &'static str {
     match how {
-        registry::Pushed::AlreadyThere => "already there",
+        registry::Pushed::AlreadyThere => THERE,
         registry::Pushed::Mounted => "mounted",
         registry::Pushed::Uploaded => "uploaded",
     }
 }
 
 /// Opens a blob (and fetches one that is elsewhere) only when the registry lacks it.
-async fn lazily(
+pub(super) async fn lazily(
     ctx: &Ctx,
-    freight: &Freight<'_>,
+    blobs: &Blobs,
     name: &Repository,
-    descriptor: &Descriptor,
+    blob: &Blob,
+    sources: &[Repository],
     what: &str,
 ) -> Result<&'static str> {
-    let digest = &descriptor.digest;
-    if freight.blobs.is_elsewhere(digest) {
-        if ctx.registries.has_blob(name, digest).await? {
-            return Ok("already there");
-        }
-        for source in freight.sources(name, digest) {
-            if ctx.registries.mount_blob(name, digest, &source).await? {
-                return Ok("mounted");
-            }
-        }
-        if freight.blobs.is_foreign(ctx, descriptor).await? {
-            return Ok("left where its `urls` lead");
+    let descriptor = &blob.descriptor;
+    let opened = match ctx.registries.begin_blob(name, descriptor, sources).await? {
+        Begun::AlreadyThere => return Ok(THERE),
+        Begun::Mounted => return Ok("mounted"),
+        Begun::Lacks(opened) => opened,
+    };
+    match bytes_of(ctx, blobs, blob, what).await {
+        Ok(Some(content)) => ctx.registries.send_blob(name, descriptor, &*content, opened).await.map(word),
+        other => {
+            ctx.registries.leave_blob(name, descriptor, opened).await;
+            other.map(|_| "left where its `urls` lead")
         }
     }
-    let file =
-        Large { file: Arc::new(freight.blobs.open(ctx, descriptor).await?), what: what.into(), sink: ctx.sink.clone() };
-    ctx.registries.push_blob(name, descriptor, &file, &[]).await.map(word)
+}
+
+/// The bytes of a blob; nothing where it may be left where its `urls` lead.
+async fn bytes_of(ctx: &Ctx, blobs: &Blobs, blob: &Blob, what: &str) -> Result<Option<Box<dyn Body>>> {
+    if let Some(bytes) = &blob.bytes {
+        return Ok(Some(Box::new(Bytes::from(bytes.clone()))));
+    }
+    if blobs.is_foreign(ctx, &blob.descriptor).await? {
+        return Ok(None);
+    }
+    let file = Arc::new(blobs.open(ctx, &blob.descriptor).await?);
+    Ok(Some(Box::new(Large { file, what: what.into(), sink: ctx.sink.clone() })))
 }
 
 /// Makes a tag say the root, which is there.
@@ -269,17 +254,11 @@ async fn manifest_at(
     };
     for blob in freight.list.iter().filter(|blob| !is_manifest(blob)) {
         let descriptor = &blob.descriptor;
-        let named = missing.is_empty() || missing.contains(&descriptor.digest);
-        match &blob.bytes {
-            _ if !named || freight.blobs.is_foreign(ctx, descriptor).await? => {}
-            Some(bytes) => {
-                ctx.registries.push_blob_anew(name, descriptor, &Bytes::from(bytes.clone())).await?;
-            }
-            None => {
-                let (what, sink) = (descriptor.digest.short(), ctx.sink.clone());
-                let file = Large { file: Arc::new(freight.blobs.open(ctx, descriptor).await?), what, sink };
-                ctx.registries.push_blob_anew(name, descriptor, &file).await?;
-            }
+        if !missing.is_empty() && !missing.contains(&descriptor.digest) {
+            continue;
+        }
+        if let Some(content) = bytes_of(ctx, freight.blobs, blob, &descriptor.digest.short()).await? {
+            ctx.registries.push_blob_anew(name, descriptor, &*content).await?;
         }
     }
     match ctx.registries.push_manifest(name, which, media_type, bytes).await? {
@@ -295,6 +274,11 @@ async fn manifest_at(
 pub fn is_manifest(blob: &Blob) -> bool {
     let known = [media::MANIFEST, media::INDEX, media::DOCKER_MANIFEST, media::DOCKER_LIST];
     blob.bytes.is_some() && known.contains(&blob.descriptor.media_type.as_str())
+}
+
+/// Whether a manifest names other manifests.
+fn is_index(blob: &Blob) -> bool {
+    [media::INDEX, media::DOCKER_LIST].contains(&blob.descriptor.media_type.as_str())
 }
 
 /// A body in an open, verified file of the store, which tells how far it is.

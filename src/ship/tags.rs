@@ -1,7 +1,10 @@
 //! Stage 9: tags of registries. Wishes and the image's digest in; decisions and set tags out. Asks first, sets last, and sets nothing
 //! where one tag is refused.
 
-use super::push::{Freight, Pushed, Tagged, Target, set};
+use futures_util::stream::{self, StreamExt};
+
+use super::push::{AT_ONCE, Freight, all_of, set};
+use super::pushed::{Pushed, Tagged, Target};
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Report, Result};
 use crate::event::Event;
@@ -21,7 +24,11 @@ pub async fn judge(ctx: &Ctx, target: &Target, name: &Repository, digest: &Diges
 
 /// What a repository has, as far as it decides something.
 async fn known(ctx: &Ctx, target: &Target, name: &Repository) -> Result<Known> {
-    let mut known = now(ctx, name, target.tags.tags()).await?;
+    listed(ctx, target, name, now(ctx, name, target.tags.tags().collect()).await?).await
+}
+
+/// The same with the list of all tags, where that decides something.
+async fn listed(ctx: &Ctx, target: &Target, name: &Repository, mut known: Known) -> Result<Known> {
     if target.tags.asks_for_list() {
         known.tags = ctx.registries.tags(name).await?;
         if let (Some((tag, _)), true) = (known.now.first_key_value(), known.tags.is_empty()) {
@@ -32,24 +39,57 @@ async fn known(ctx: &Ctx, target: &Target, name: &Repository) -> Result<Known> {
     Ok(known)
 }
 
-async fn now(ctx: &Ctx, name: &Repository, tags: impl Iterator<Item = &Tag>) -> Result<Known> {
-    let mut known = Known::default();
-    for tag in tags {
+/// What tags say now: one HEAD for each. The first one alone, so that what it takes to be let in is known to all others.
+async fn now(ctx: &Ctx, name: &Repository, tags: Vec<&Tag>) -> Result<Known> {
+    let ask = |tag: Tag| async move {
         ctx.cancel.check()?;
-        let now = ctx.registries.head(name, Which::Tag(tag)).await?;
-        known.now.extend(now.map(|digest| (tag.clone(), digest)));
+        let now = ctx.registries.head(name, Which::Tag(&tag)).await?;
+        Ok::<_, Error>(now.map(|digest| (tag, digest)))
+    };
+    let mut tags = tags.into_iter().cloned();
+    let mut known = Known::default();
+    if let Some(first) = tags.next() {
+        known.now.extend(ask(first).await?);
     }
+    let rest = all_of(ctx, stream::iter(tags).map(ask).buffered(AT_ONCE)).await?;
+    known.now.extend(rest.into_iter().flatten());
     Ok(known)
+}
+
+/// What the tags of all repositories say, before anything is sent.
+pub async fn look(ctx: &Ctx, target: &Target) -> Result<Vec<Known>> {
+    let mut all = Vec::new();
+    for name in &target.names {
+        all.push(now(ctx, name, target.tags.tags().collect()).await?);
+    }
+    Ok(all)
 }
 
 /// Fails, before anything is sent, where a tag is refused that can be told already.
 pub async fn foresee(ctx: &Ctx, target: &Target, digest: &Digest) -> Result<()> {
-    let mut refused = Report::default();
+    let mut all = Vec::new();
     for name in &target.names {
-        let known = now(ctx, name, target.tags.once()).await?;
+        all.push(now(ctx, name, target.tags.once().collect()).await?);
+    }
+    foresee_from(&all, target, digest)
+}
+
+/// The same by what the tags were seen to say. Without the list of all tags only those of single releases can be told of.
+pub fn foresee_from(all: &[Known], target: &Target, digest: &Digest) -> Result<()> {
+    let mut refused = Report::default();
+    for (name, known) in target.names.iter().zip(all) {
+        let once = |tag: &Tag| target.tags.once().any(|once| once == tag);
+        let now = known.now.iter().filter(|(tag, _)| once(tag)).map(|(tag, digest)| (tag.clone(), *digest));
+        let known = Known { now: now.collect(), ..Known::default() };
         refuse(name, &target.tags.decide(&known, digest, target.leave), &mut refused);
     }
     refused.pass().map(|_| ())
+}
+
+/// Whether what the tags were seen to say decides all that is to be decided: they say what was made, or nobody shares them and the last
+/// writer is right.
+fn is_settled(target: &Target, known: &Known, digest: &Digest) -> bool {
+    target.tags.is_plain() || target.tags.tags().all(|tag| known.now.get(tag) == Some(digest))
 }
 
 /// One finding for each reason to refuse tags of a repository.
@@ -74,19 +114,31 @@ fn refuse(name: &Repository, decisions: &[Decision], report: &mut Report) {
 ///
 /// No registry can lock a tag, so others may release at the same time. Each repository is asked right before its tags are set, and again
 /// after: whoever set a shared tag last sees the other's version, which was tagged before, and gives the tag to the higher one.
-pub async fn set_all(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: &mut [Pushed]) -> Result<()> {
+/// `seen` is what the tags said before the content was sent: where that settles it, nobody is asked again.
+pub async fn set_all(
+    ctx: &Ctx,
+    freight: &Freight<'_>,
+    target: &Target,
+    pushed: &mut [Pushed],
+    seen: Option<&[Known]>,
+) -> Result<()> {
     let digest = freight.root()?.descriptor.digest;
+    let seen = |at: usize| seen.map(|seen| &seen[at]).filter(|known| is_settled(target, known, &digest));
     let mut all = Vec::new();
     let mut refused = Report::default();
-    for pushed in pushed.iter() {
-        let decisions = judge(ctx, target, &pushed.name, &digest).await?;
+    for (at, pushed) in pushed.iter().enumerate() {
+        let known = match seen(at) {
+            Some(seen) => listed(ctx, target, &pushed.name, seen.clone()).await?,
+            None => known(ctx, target, &pushed.name).await?,
+        };
+        let decisions = target.tags.decide(&known, &digest, target.leave);
         refuse(&pushed.name, &decisions, &mut refused);
         all.push(decisions);
     }
     refused.pass()?;
     for at in 0..pushed.len() {
         let name = pushed[at].name.clone();
-        if at > 0 {
+        if at > 0 && seen(at).is_none() {
             // The others took their time.
             let fresh = judge(ctx, target, &name, &digest).await.and_then(|fresh| {
                 let mut refused = Report::default();
@@ -109,12 +161,15 @@ pub async fn set_all(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: 
     Ok(())
 }
 
-/// Looks again at the tags that were set, as a third party does: what they lead to is fetched and hashed. One that belongs to a higher
+/// Looks again at the tags that were set and that releases share or own, as a third party does: what they lead to is fetched and hashed. One that belongs to a higher
 /// release, which others tagged in the meantime, is given to that release; one that went from the highest release to another is set again; a
 /// version that others released too is an error.
 async fn settle(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: &mut Pushed) -> Result<()> {
     let (name, digest) = (pushed.name.clone(), freight.root()?.descriptor.digest);
     let looking = |error: Error| error.context(format!("looking again at the tags of `{name}`, which were set"));
+    if target.tags.is_plain() {
+        return Ok(());
+    }
     for round in 0..MOST_ROUNDS {
         let written: Vec<&Tagged> = pushed.tags.iter().filter(|tagged| is_ours(tagged)).collect();
         if written.is_empty() {
@@ -123,12 +178,13 @@ async fn settle(ctx: &Ctx, freight: &Freight<'_>, target: &Target, pushed: &mut 
         if round > 0 {
             ctx.registries.settle().await?;
         }
-        let mut known = known(ctx, target, &name).await.map_err(looking)?;
+        let others = target.tags.tags().filter(|tag| !written.iter().any(|tagged| tagged.tag == **tag)).collect();
+        let mut known = now(ctx, &name, others).await.map_err(looking)?;
         for tagged in written {
             let found = ctx.registries.current(&name, &tagged.tag).await.map_err(looking)?;
-            known.now.remove(&tagged.tag);
             known.now.extend(found.map(|found| (tagged.tag.clone(), found.digest)));
         }
+        let known = listed(ctx, target, &name, known).await.map_err(looking)?;
         let mut quiet = true;
         for decision in target.tags.decide(&known, &digest, target.leave) {
             let shared = decision.what.tag().is_some_and(|tag| target.tags.is_shared(tag));

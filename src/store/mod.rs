@@ -55,6 +55,11 @@ impl Store {
         }))
     }
 
+    /// Whether remembered facts are used (not with `--no-cache`).
+    pub fn remembers(&self) -> bool {
+        self.0.remembers
+    }
+
     /// Where the store is.
     pub fn root(&self) -> &Path {
         &self.0.root

@@ -27,6 +27,7 @@ mod registry;
 mod regressions;
 mod release;
 mod repro;
+mod requests;
 mod rules;
 mod scan;
 mod sign;

@@ -183,6 +183,11 @@ impl Tags {
         self.wishes.iter().any(|wish| matches!(&wish.want, Want::Highest { tag: shared, .. } if shared == tag))
     }
 
+    /// Whether every tag simply says what was made last: none belongs to one release, none is shared by several.
+    pub fn is_plain(&self) -> bool {
+        self.wishes.iter().all(|wish| !matches!(wish.want, Want::Once(_) | Want::Highest { .. }))
+    }
+
     /// Whether the list of the repository's tags decides something.
     pub fn asks_for_list(&self) -> bool {
         self.wishes.iter().any(|wish| matches!(wish.want, Want::Highest { .. }))

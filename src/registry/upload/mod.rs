@@ -19,6 +19,7 @@ use crate::registry::body::Body;
 use crate::registry::failure;
 use crate::registry::hosts::Endpoint;
 use crate::registry::manifests::{DIGEST, agreed};
+use crate::registry::mount::Doubt;
 use crate::registry::origin::{Leg, Via};
 use crate::registry::retry::{Stop, Turns};
 use crate::registry::scope::Scopes;
@@ -40,6 +41,19 @@ pub enum Pushed {
     /// Its bytes were sent.
     Uploaded,
 }
+
+/// What a registry says of a blob before any byte of it is sent.
+pub enum Begun {
+    /// The repository holds it.
+    AlreadyThere,
+    /// The registry took it over from another repository.
+    Mounted,
+    /// It lacks it: the bytes are to be sent, or the upload given up.
+    Lacks(Opened),
+}
+
+/// The upload that a registry opened in place of a mount, if it did.
+pub struct Opened(Option<Session>);
 
 /// A session that a registry opened.
 struct Session {
@@ -80,7 +94,48 @@ impl Client {
         content: &dyn Body,
         mount_from: &[Repository],
     ) -> Result<Pushed> {
-        self.push(repository, descriptor, content, mount_from, true).await
+        match self.begin_blob(repository, descriptor, mount_from).await? {
+            Begun::AlreadyThere => Ok(Pushed::AlreadyThere),
+            Begun::Mounted => Ok(Pushed::Mounted),
+            Begun::Lacks(opened) => self.send_blob(repository, descriptor, content, opened).await,
+        }
+    }
+
+    /// Asks for a blob, and has it taken over from one of `mount_from` where that works; so its bytes need not be at hand yet.
+    ///
+    /// Where it can be mounted, the mount is the only request: a registry that holds the blob already answers it in the same way.
+    pub async fn begin_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        mount_from: &[Repository],
+    ) -> Result<Begun> {
+        let endpoint = self.writer(repository);
+        let is_source = |source: &&Repository| source.registry == repository.registry && source.path != repository.path;
+        let sources: Vec<&Repository> = mount_from.iter().filter(is_source).take(MOST_SOURCES).collect();
+        let begun = Upload::new(&self.0, &endpoint, descriptor, &bytes::Bytes::new()).ask(&sources).await;
+        begun.map_err(|cause| pushing(cause, repository, descriptor))
+    }
+
+    /// Sends the bytes of a blob that the registry lacks.
+    pub async fn send_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        content: &dyn Body,
+        Opened(session): Opened,
+    ) -> Result<Pushed> {
+        let endpoint = self.writer(repository);
+        let sent = Upload::new(&self.0, &endpoint, descriptor, content).run(session).await;
+        sent.map_err(|cause| pushing(cause, repository, descriptor))
+    }
+
+    /// Gives up an upload that was opened and is not needed.
+    pub async fn leave_blob(&self, repository: &Repository, descriptor: &Descriptor, Opened(session): Opened) {
+        let endpoint = self.writer(repository);
+        if let Some(session) = session {
+            Upload::new(&self.0, &endpoint, descriptor, &bytes::Bytes::new()).abandon(&session).await;
+        }
     }
 
     /// Pushes a blob even though the registry says that it holds it; for [`crate::registry::PushedManifest::Missing`].
@@ -90,44 +145,52 @@ impl Client {
         descriptor: &Descriptor,
         content: &dyn Body,
     ) -> Result<Pushed> {
-        self.push(repository, descriptor, content, &[], false).await
-    }
-
-    async fn push(
-        &self,
-        repository: &Repository,
-        descriptor: &Descriptor,
-        content: &dyn Body,
-        mount_from: &[Repository],
-        trusting: bool,
-    ) -> Result<Pushed> {
-        let context = |cause: Error| cause.context(format!("pushing the blob {} to `{repository}`", descriptor.digest));
-        let endpoint = self.writer(repository);
-        let scopes = endpoint.push();
-        let (way, miscounts) = (Way::Whole, false);
-        let mut upload = Upload { wire: &self.0, endpoint: &endpoint, descriptor, content, scopes, way, miscounts };
-        let is_source = |source: &&Repository| source.registry == repository.registry && source.path != repository.path;
-        let sources: Vec<&Repository> = mount_from.iter().filter(is_source).take(MOST_SOURCES).collect();
-        upload.run(&sources, trusting).await.map_err(context)
+        self.send_blob(repository, descriptor, content, Opened(None)).await
     }
 }
 
-impl Upload<'_> {
-    async fn run(&mut self, sources: &[&Repository], trusting: bool) -> Result<Pushed> {
-        if trusting && self.is_there().await? {
-            return Ok(Pushed::AlreadyThere);
+fn pushing(cause: Error, repository: &Repository, descriptor: &Descriptor) -> Error {
+    cause.context(format!("pushing the blob {} to `{repository}`", descriptor.digest))
+}
+
+impl<'a> Upload<'a> {
+    fn new(wire: &'a Wire, endpoint: &'a Endpoint, descriptor: &'a Descriptor, content: &'a dyn Body) -> Upload<'a> {
+        let scopes = endpoint.push();
+        Upload { wire, endpoint, descriptor, content, scopes, way: Way::Whole, miscounts: false }
+    }
+
+    /// A mount first, because it alone is enough; where mounts from there did not work before, the blob is asked for first.
+    async fn ask(&mut self, sources: &[&Repository]) -> Result<Begun> {
+        let origin = &self.endpoint.home.origin;
+        let doubted = sources.iter().any(|source| self.wire.doubts.of(origin, &source.path).is_some());
+        if (sources.is_empty() || doubted) && self.is_there().await? {
+            return Ok(Begun::AlreadyThere);
         }
         let mut session = None;
         for source in sources {
+            if self.wire.doubts.of(origin, &source.path) == Some(Doubt::Refused) {
+                continue;
+            }
             match self.mount(source).await? {
-                Some(None) => return Ok(Pushed::Mounted),
+                Some(None) => return Ok(Begun::Mounted),
                 Some(Some(begun)) => {
+                    self.wire.doubts.add(origin, &source.path, Doubt::Opened);
                     session = Some(begun);
                     break;
                 }
-                None => {}
+                None => self.wire.doubts.add(origin, &source.path, Doubt::Refused),
             }
         }
+        if !sources.is_empty() && !doubted && self.is_there().await? {
+            if let Some(session) = session {
+                self.abandon(&session).await;
+            }
+            return Ok(Begun::AlreadyThere);
+        }
+        Ok(Begun::Lacks(Opened(session)))
+    }
+
+    async fn run(&mut self, mut session: Option<Session>) -> Result<Pushed> {
         let mut turns = self.wire.turns(&self.endpoint.home);
         for _ in 0..MOST_SESSIONS {
             let mut current = match session.take() {

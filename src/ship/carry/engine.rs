@@ -24,7 +24,7 @@ pub async fn send(ctx: &Ctx, image: &Arc<Image>, goal: &Goal) -> Result<()> {
     let known_as = name.map_or_else(|| image.names.clone(), |name| vec![name]);
     let target = Target { known_as, ..Target::default() };
     let blobs = Blobs::of(&image);
-    ship::send(ctx, &Cargo { artifact: &artifact, blobs: &blobs, target: &target }, &destination).await?;
+    ship::send(ctx, &Cargo { artifact: &artifact, blobs: &blobs, target: &target, ahead: None }, &destination).await?;
     Ok(())
 }
 

@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 pub use crate::faults::{On, on};
 pub use crate::http::{How, Request, Response};
 pub use model::{Guard, Model, Shelf};
+pub use stand::{Stand, noise};
 
 use crate::faults::{Rule, Rules};
 use crate::http;

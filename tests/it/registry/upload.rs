@@ -229,7 +229,8 @@ async fn reg_16_mounts_work_or_do_not_matter() {
     };
     let registry = Registry::start().await;
     assert_eq!(mount(&registry).await, Pushed::Mounted);
-    assert_eq!(registry.told(), ["HEAD /v2/app/blobs/DIGEST", "POST /v2/app/blobs/uploads/"]);
+    assert_eq!(registry.told(), ["POST /v2/app/blobs/uploads/"], "the mount is enough");
+    assert_eq!(mount(&registry).await, Pushed::Mounted, "though it is there already");
     let registry = Registry::start().await;
     registry.set(|model| model.mounts = false);
     assert_eq!(mount(&registry).await, Pushed::Uploaded);
