@@ -12,7 +12,7 @@ use crate::facts::{Facts, Look, MOST_SECRETS, programs};
 use crate::layer;
 use crate::manifest::{self, Location, Outside};
 use crate::oci::{Digest, Document, Image, Reference, Registry, Repository, Tag, json, media};
-use crate::plan::{Lock, Plan};
+use crate::plan::{Lock, Plan, lock};
 use crate::registry;
 use crate::source;
 use crate::trust::scan;
@@ -22,23 +22,29 @@ use crate::versions;
 pub type Door = fn(&[u8]);
 
 /// All doors. A name is that of a target in `fuzz/fuzz_targets` and of a directory in `fuzz/corpus`.
-pub const DOORS: [(&str, Door); 20] = [
+pub const DOORS: [(&str, Door); 26] = [
     ("address", registry::fuzzing::address),
+    ("apk", source::fuzzing::apk),
+    ("apkindex", source::fuzzing::apkindex),
     ("archive", source::fuzzing::archive),
     ("certificates", layer::roots::certificates),
     ("challenge", registry::fuzzing::challenge),
     ("config", config),
     ("content", content),
     ("content_range", registry::fuzzing::content_range),
+    ("deb", source::fuzzing::deb),
     ("docker_archive", source::fuzzing::docker_archive),
     ("helper", registry::fuzzing::helper),
     ("image_toml", image_toml),
     ("index", index),
     ("link", registry::fuzzing::link),
+    ("lock", lock),
     ("manifest", manifest),
     ("openvex", scan::fuzzing::openvex),
+    ("packages", source::fuzzing::packages),
     ("program", programs::fuzzing::program),
     ("reference", reference),
+    ("release", source::fuzzing::release),
     ("tar", source::fuzzing::tar),
     ("versions", versions::fuzzing::versions),
     ("vulnerability", scan::fuzzing::record),
@@ -145,6 +151,19 @@ fn content(bytes: &[u8]) {
         let mut look = Look::new(bytes.len() as u64);
         bytes.chunks(cut).for_each(|piece| look.piece(piece));
         assert_eq!(look.end(), whole, "cut each {cut} bytes");
+    }
+}
+
+/// A lock that is read is written as one that reads the same, and stays so.
+fn lock(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let named = |text: &str| Arc::new(Text { path: "image.lock".into(), text: text.into() });
+    match lock::read(&named(text)) {
+        Ok(read) => {
+            let written = lock::write(&read);
+            assert!(lock::read(&named(&written)).is_ok_and(|again| again == read), "it is not what it was");
+        }
+        Err(error) => shown(&error),
     }
 }
 

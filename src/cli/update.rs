@@ -1,9 +1,13 @@
 //! Stage 10: `stillframe update` and `stillframe outdated`: what the pins of the manifest and its lock would be today, and how they differ.
 
+mod inside;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+
+use inside::Inside;
 
 use super::args::Update;
 use super::prepare::{aside, bases};
@@ -22,6 +26,8 @@ use crate::source;
 struct Moves {
     /// The pins of the manifest, with what they lead to now.
     pins: Vec<(Pin, Digest)>,
+    /// What is another in the bases among them, in the same order.
+    inside: Vec<Vec<Inside>>,
     /// The packages.
     packages: Vec<PackageChange>,
     /// The files that become something else, with their new text.
@@ -64,7 +70,7 @@ async fn look(session: &Session<'_>, names: &[String], allow_older: bool) -> Res
     let location = locate(session).await?;
     let manifest = read(session, location.clone()).await?;
     let chosen = choose(&manifest, names)?;
-    let mut moves = Moves { pins: Vec::new(), packages: Vec::new(), files: Vec::new() };
+    let mut moves = Moves { pins: Vec::new(), inside: Vec::new(), packages: Vec::new(), files: Vec::new() };
     let mut report = Report::default();
     for pin in chosen {
         match today(session, &pin).await {
@@ -76,6 +82,7 @@ async fn look(session: &Session<'_>, names: &[String], allow_older: bool) -> Res
     report.pass()?;
     let edits: Vec<(Place, Digest)> = moves.pins.iter().map(|(pin, digest)| (pin.place.clone(), *digest)).collect();
     let text = pins::moved(&location.text.text, &edits)?;
+    let before = manifest.clone();
     let (location, manifest) = if edits.is_empty() {
         (location, manifest)
     } else {
@@ -84,6 +91,13 @@ async fn look(session: &Session<'_>, names: &[String], allow_older: bool) -> Res
         let location = Location { text, ..location };
         (location.clone(), read(session, location).await?)
     };
+    for (pin, _) in &moves.pins {
+        let known = pin.what == "base" && pin.digest.is_some();
+        moves.inside.push(match known {
+            true => inside::look(session, &before, &manifest, &pin.place).await?,
+            false => Vec::new(),
+        });
+    }
     let of_packages = |name: &String| name == "packages";
     let base_moved = moves.pins.iter().any(|(pin, _)| pin.what == "base");
     if names.is_empty() || names.iter().any(of_packages) || base_moved {
@@ -176,21 +190,23 @@ async fn packages(
 
 fn show(session: &Session<'_>, moves: &Moves) -> Result<()> {
     if session.terminal.json() {
-        let pin = |(pin, digest): &(Pin, Digest)| {
+        let pin = |((pin, digest), all): (&(Pin, Digest), &Vec<Inside>)| {
             let tag = pin.tag.as_ref().map(|tag| tag.as_str());
-            json!({ "what": pin.what, "name": pin.repository.to_string(), "tag": tag, "old": pin.digest, "new": digest })
+            let name = pin.repository.to_string();
+            json!({ "what": pin.what, "name": name, "tag": tag, "old": pin.digest, "new": digest, "platforms": inside::value(all) })
         };
         let document = json!({
-            "pins": moves.pins.iter().map(pin).collect::<Vec<_>>(),
+            "pins": moves.pins.iter().zip(&moves.inside).map(pin).collect::<Vec<_>>(),
             "packages": moves.packages.iter().map(package).collect::<Vec<Value>>(),
         });
         return session.terminal.document(document, &Report::default());
     }
     let mut text = String::new();
-    for (pin, digest) in &moves.pins {
+    for ((pin, digest), all) in moves.pins.iter().zip(&moves.inside) {
         let tag = pin.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
         let old = pin.digest.map_or_else(|| "not pinned".to_string(), |digest| digest.to_string());
         text += &format!("{} {}{tag} {old} -> {digest}\n", pin.what, pin.repository);
+        text += &inside::lines(all);
     }
     moves.packages.iter().for_each(|change| text += &line(change));
     if text.is_empty() {

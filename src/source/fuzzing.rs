@@ -1,6 +1,8 @@
 //! Stage 5, for fuzzing: doors to what reads archives (`crate::fuzzing`). Bytes in, a panic where a promise is broken. Writes one
 //! temporary file and one temporary store.
 
+pub(crate) use crate::source::packages::fuzzing::{apk, apkindex, deb, packages, release};
+
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Write};
 
@@ -74,7 +76,7 @@ pub(crate) fn zip(bytes: &[u8]) {
 }
 
 /// What is in an archive that is taken.
-fn members(bytes: &[u8]) -> Option<Vec<Member>> {
+pub(crate) fn members(bytes: &[u8]) -> Option<Vec<Member>> {
     let home = tempfile::tempdir().expect("a temporary directory");
     let store = Store::new(home.path(), false, nowhere());
     let mut file = tempfile::tempfile().expect("a temporary file");

@@ -51,6 +51,11 @@ const SETS: [&str; 32] = [
     "imagemagick",
 ];
 
+/// The mirror that apt is set up with.
+pub fn mirror() -> &'static str {
+    &apt().1
+}
+
 /// Where apt is set up with one suite of one mirror, and nothing is installed; with what it knows of it. Made once for a run.
 fn apt() -> &'static (PathBuf, String) {
     static APT: std::sync::OnceLock<(PathBuf, String)> = std::sync::OnceLock::new();
@@ -92,7 +97,7 @@ fn manifest(image: &str, install: &str, rest: &str) -> String {
 }
 
 /// The locked packages as lines `name version`.
-fn locked(project: &Project) -> BTreeSet<String> {
+pub fn locked(project: &Project) -> BTreeSet<String> {
     let lock = fs::read_to_string(project.app().join("image.lock")).unwrap();
     let value = |line: &str| line.split_once(" = ").map(|(_, value)| value.trim_matches('"').to_string());
     let mut found = BTreeSet::new();

@@ -231,12 +231,13 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// The examples of the checkout that need nothing built first: no `[[binary]]`, and a base that is `scratch`.
+/// The examples of the checkout that need nothing built first: no `[[binary]]`, no packages, and a base that is `scratch`.
 pub fn examples() -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(checkout().join("examples")) else { return Vec::new() };
     let ready = |directory: &PathBuf| {
-        fs::read_to_string(directory.join("image.toml"))
-            .is_ok_and(|text| text.contains("base") && text.contains("\"scratch\"") && !text.contains("[[binary]]"))
+        fs::read_to_string(directory.join("image.toml")).is_ok_and(|text| {
+            text.contains("\"scratch\"") && !text.contains("[[binary]]") && !text.contains("[packages.")
+        })
     };
     let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(ready).collect();
     found.sort();

@@ -12,7 +12,8 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory whole.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -26,7 +27,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The example in a directory of this name, its programs made by the lines `# $ …` at its head.
-fn prepared(example: &str, directory: &str) -> Project {
+pub fn prepared(example: &str, directory: &str) -> Project {
     let project = Project::named(directory);
     copy(&examples().join(example), &project.path("."));
     let manifest = fs::read_to_string(project.path("image.toml")).unwrap();
@@ -85,7 +86,10 @@ fn every_example_is_tested() {
     let mut names: Vec<String> =
         fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["dynamic", "imports", "static-binary", "two-platforms", "users", "website"]);
+    let here = ["dynamic", "imports", "static-binary", "two-platforms", "users", "website"];
+    let mut tested: Vec<&str> = here.into_iter().chain(crate::packages::examples::EXAMPLES).collect();
+    tested.sort_unstable();
+    assert_eq!(names, tested);
 }
 
 #[test]

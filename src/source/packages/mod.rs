@@ -5,12 +5,14 @@
 //! stanza     `Key: value` texts                    pgp        who signed a text
 //! solve      wishes and relations to a set of packages
 //! fetch      verified files of a mirror            installed  what a base has already
+//! fuzzing   what is promised of both
 //! debian/    Release, Packages, relations, .deb    alpine/    APKINDEX, .apk
 //! ```
 
 mod alpine;
 mod debian;
 mod fetch;
+pub(crate) mod fuzzing;
 mod installed;
 mod pgp;
 mod solve;

@@ -20,7 +20,7 @@ pub use inventory::{How, Inventory, Part, What};
 pub use look::{look, whole};
 pub use program::{Language, Module, modules};
 pub use purl::{Purl, image as image_purl};
-pub use survey::{Survey, survey};
+pub use survey::{Survey, installed, survey};
 
 use crate::manifest::Bill;
 use crate::oci::json::canonical;

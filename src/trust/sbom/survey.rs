@@ -4,7 +4,7 @@
 //! A program counts if it is seen through all layers, by its own path or as a hard link to it. This is what vulnerabilities are sought
 //! in; a bill of materials ([`super::look`]) lists the files of our own layers too, and of the base no programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use super::inventory::{How, Inventory, Part, What};
@@ -61,6 +61,18 @@ pub async fn survey(ctx: &Ctx, whole: &Base, name: &str) -> Result<Survey> {
         }
     }
     Ok(Survey { inventory, unread })
+}
+
+/// The packages that the package databases of an image list: versions by name, several where a name is there more than once.
+pub async fn installed(ctx: &Ctx, whole: &Base) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let index = source::files(ctx, whole).await?;
+    let mut inventory = Inventory::new(Part::new(What::Image, ""), Digest::of(b""), String::new());
+    packages(ctx, &mut inventory, whole, &index, (0, None)).await?;
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for part in inventory.parts.into_iter().filter(|part| part.what == What::Package) {
+        found.entry(part.name).or_default().extend(part.version);
+    }
+    Ok(found)
 }
 
 /// Whether a file of a layer is seen in the image. What has no name in UTF-8 counts as seen.

@@ -7,7 +7,7 @@ use crate::support::{Base, Project, file};
 
 const BUILT: i64 = 1_750_000_000;
 
-fn world() -> Vec<Apk> {
+pub fn world() -> Vec<Apk> {
     vec![
         apk(
             "app",
@@ -47,7 +47,7 @@ fn world() -> Vec<Apk> {
     ]
 }
 
-fn manifest(mirror: &str, rest: &str) -> String {
+pub fn manifest(mirror: &str, rest: &str) -> String {
     format!(
         "schema = 1\n[image]\nbase = \"scratch\"\n[packages.alpine]\nmirror = \"{mirror}\"\nbranch = \"v1\"\nkeyring = \"keys/{KEY}\"\n{rest}\n[check]\nroot-user = \"allow\"\n"
     )

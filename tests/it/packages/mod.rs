@@ -3,6 +3,8 @@
 mod alpine;
 mod apk;
 mod build;
+pub mod examples;
+mod golden;
 mod pins;
 mod repo;
 mod trust;

@@ -59,13 +59,17 @@ pub struct Apk {
 }
 
 /// Where the streams of a package are.
-struct Parts {
-    control: Vec<u8>,
-    data: u64,
-    size: u64,
+pub struct Parts {
+    /// The second stream, as it is packed.
+    pub control: Vec<u8>,
+    /// Where the third one begins.
+    pub data: u64,
+    /// The bytes of the whole file.
+    pub size: u64,
 }
 
-fn parts(file: &mut File) -> Result<Parts> {
+/// Takes a package apart.
+pub fn parts(file: &mut File) -> Result<Parts> {
     let failed = |cause: io::Error| Error::io("reading a package", cause);
     let mut front = Vec::new();
     let size = file.seek(SeekFrom::End(0)).map_err(failed)?;

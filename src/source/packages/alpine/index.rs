@@ -46,7 +46,8 @@ pub async fn read(ctx: &Ctx, mirror: &str, directory: &str, keys: &Keys) -> Resu
     text(signed).map_err(context)
 }
 
-fn text(signed: &[u8]) -> Result<String> {
+/// The text in the signed part of an index.
+pub fn text(signed: &[u8]) -> Result<String> {
     let damaged = |cause: std::io::Error| Error::remote("it is damaged").because(cause);
     let mut tar = entries(MultiGzDecoder::new(signed).take(MOST_INDEX));
     while let Some(entry) = tar.step().map_err(damaged)? {

@@ -1,6 +1,7 @@
 //! Stage 5: packages of Alpine and of what is made like it.
 
 pub mod apk;
+pub mod fuzzing;
 mod index;
 mod relation;
 mod resolve;

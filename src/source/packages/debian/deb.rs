@@ -46,7 +46,7 @@ pub fn read(ctx: &Ctx, name: &str, digest: &Digest, mut file: File) -> Result<De
 }
 
 /// Where `control.tar` and `data.tar` are, and how many bytes they have.
-fn parts(file: &mut (impl Read + Seek)) -> io::Result<[(u64, u64); 2]> {
+pub fn parts(file: &mut (impl Read + Seek)) -> io::Result<[(u64, u64); 2]> {
     let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidData, format!("it is no Debian package: {why}"));
     let mut magic = [0; 8];
     file.rewind()?;

@@ -1,6 +1,7 @@
 //! Stage 5: packages of Debian and of what is made like it.
 
 pub mod deb;
+pub mod fuzzing;
 mod relation;
 mod release;
 mod resolve;

@@ -26,7 +26,7 @@ const MOST_INDEX: u64 = 1 << 30;
 /// Most memory of an xz decoder in KiB.
 const MOST_XZ_KIB: u32 = 256 << 10;
 /// The keys of Debian's archive: those of all releases that are signed today, and of the security archive.
-const ARCHIVE_KEYS: &[u8] = include_bytes!("debian-archive.gpg");
+pub const ARCHIVE_KEYS: &[u8] = include_bytes!("debian-archive.gpg");
 /// How an index may be packed, the best first.
 const PACKINGS: [&str; 3] = [".xz", ".gz", ""];
 
