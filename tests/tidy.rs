@@ -51,8 +51,20 @@ const WORLD: &[(&str, &[&str])] = &[
             "trust/scan/update.rs",
         ],
     ),
-    ("env::", &["cli/session.rs", "cli/terminal.rs", "ship/engine.rs", "registry/", "main.rs"]),
-    ("Command::new", &["ship/engine.rs", "registry/program.rs"]),
+    // `run` looks for an engine's program, and for what this machine can run.
+    (
+        "env::",
+        &[
+            "cli/session.rs",
+            "cli/terminal.rs",
+            "cli/local/run.rs",
+            "ship/engine.rs",
+            "ship/start.rs",
+            "registry/",
+            "main.rs",
+        ],
+    ),
+    ("Command::new", &["ship/engine.rs", "ship/start.rs", "registry/program.rs"]),
     ("TcpStream", &[]),
     ("UnixStream", &[]),
     ("reqwest", &["registry/", "ship/engine.rs"]),

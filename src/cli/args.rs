@@ -2,6 +2,7 @@
 
 mod check;
 mod inside;
+mod local;
 mod release;
 mod scan;
 mod trust;
@@ -21,6 +22,7 @@ use crate::source::Place;
 
 pub use check::Check;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
+pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use trust::{Attest, Keygen, Sign, With};
@@ -146,6 +148,19 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Lists the images of the local store
+    Images(Images),
+    /// Removes images, or names of images, from the local store
+    Rm(Remove),
+    /// Removes what nobody needs from the local store, or tags from a registry by rules
+    Prune(Prune),
+    /// Builds, or takes an image, and runs it with docker or podman
+    Run(Box<Run>),
+    /// Builds again whenever an input changes, and runs the image if that is wished
+    Watch(Box<Watch>),
+    /// Lists or removes tags of a registry
+    #[command(subcommand)]
+    Tags(Tags),
     /// Keeps a credential for a registry, after the registry has taken it
     Login(Login),
     /// Forgets the credential for a registry

@@ -11,6 +11,7 @@ mod explain;
 mod finish;
 mod inside;
 mod judge;
+mod local;
 mod login;
 mod papers;
 mod plan;
@@ -18,6 +19,7 @@ mod prepare;
 mod prompt;
 mod receipt;
 mod release;
+mod remote;
 pub(crate) mod render;
 mod reproduce;
 mod resume;
@@ -109,6 +111,12 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Save(options) => carry::save(session, options).await,
         Command::Load { file } => carry::load(session, file).await,
         Command::Tag(options) => tag::run(session, options).await,
+        Command::Images(options) => local::images(session, options).await,
+        Command::Rm(options) => local::remove(session, options).await,
+        Command::Prune(options) => local::prune(session, options).await,
+        Command::Run(options) => local::run(session, options).await,
+        Command::Watch(options) => local::watch(session, options).await,
+        Command::Tags(options) => remote::tags(session, options).await,
         Command::Sign(options) => sign::run(session, options).await,
         Command::Attest(options) => sign::attest(session, options).await,
         Command::Keygen(options) => sign::keygen(session, options).await,

@@ -105,6 +105,11 @@ impl Terminal {
         self.0.colored
     }
 
+    /// Whether the result goes to a terminal.
+    pub fn interactive(&self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
     /// Writes the result. A reader that has gone away is no failure; a full disk is.
     pub fn result(&self, text: &str) -> Result<()> {
         write(text)

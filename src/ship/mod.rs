@@ -11,14 +11,17 @@ mod goal;
 mod layout;
 mod local;
 mod push;
+mod start;
 mod tags;
 mod temporary;
+pub mod upkeep;
 
 pub use blobs::{Blob, Blobs, all};
 pub use carry::{Carried, Carry, carry, open_all};
 pub use engine::sockets;
 pub use goal::Goal;
 pub use push::{Freight, Pushed, Tagged, Target, everywhere, set};
+pub use start::{Engine, Starter, starter};
 pub use tags::{foresee, judge, set_all};
 
 use std::fmt;

@@ -112,6 +112,11 @@ impl Tidy {
         self.store.kept().into_iter().filter_map(with_use).collect()
     }
 
+    /// The moment so long ago.
+    pub fn ago(&self, length: Duration) -> SystemTime {
+        SystemTime::now().checked_sub(length).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
     /// Whether somebody at work may rely on what was last used then.
     pub fn in_use(&self, used: SystemTime) -> bool {
         self.since.is_some_and(|since| used + COARSE >= since)
