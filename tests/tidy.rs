@@ -22,6 +22,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "store/",
             "manifest/locate.rs",
             "manifest/read.rs",
+            "manifest/workspace.rs",
             "layer/gather.rs",
             "layer/gather/walk.rs",
             "layer/read.rs",

@@ -5,6 +5,7 @@ mod inside;
 mod local;
 mod release;
 mod scan;
+mod several;
 mod trust;
 mod update;
 
@@ -25,6 +26,7 @@ pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
+pub use several::{Resolve, Several};
 pub use trust::{Attest, Keygen, Sign, With};
 pub use update::Update;
 
@@ -49,7 +51,7 @@ Exit codes: 0 done, 1 our bug, 2 manifest or usage, 3 network or registry, 4 ver
 policy, 5 local files, 10 `plan`: no change, 130 and 143 interrupted.";
 
 /// The options of all commands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// The manifest, or the directory it is in
     #[arg(short = 'f', long = "file", value_name = "PATH", default_value = ".", global = true)]
@@ -97,7 +99,9 @@ pub enum Command {
     /// Looks at manifest, inputs and base, and judges what would be made; shows all findings at once
     Check(Check),
     /// Shows what would be made; exits with 10 where nothing has changed
-    Plan,
+    Plan(Several),
+    /// Puts digests in place of `stillframe://NAME` in YAML for Kubernetes, and builds and pushes the images
+    Resolve(Resolve),
     /// Assembles the image; prints NAME@DIGEST
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
@@ -181,6 +185,12 @@ pub enum Command {
         #[arg(long, value_name = "WHAT", value_enum, default_value_t = About::Manifest)]
         of: About,
     },
+    /// Prints the manual page; with --dir writes one for each command
+    Man {
+        /// The directory
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -197,6 +207,8 @@ pub struct Build {
     /// Builds only this platform
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
+    #[command(flatten)]
+    pub several: Several,
     #[command(flatten)]
     pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON
@@ -244,6 +256,8 @@ impl Leaves {
 /// The options of `push`.
 #[derive(Debug, Args)]
 pub struct Push {
+    #[command(flatten)]
+    pub several: Several,
     #[command(flatten)]
     pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON

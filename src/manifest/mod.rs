@@ -26,6 +26,7 @@ pub mod values;
 mod vouch;
 mod vulnerabilities;
 pub mod words;
+pub mod workspace;
 mod written;
 
 pub use base::{Base, Local};

@@ -15,6 +15,7 @@ mod start;
 mod tags;
 mod temporary;
 pub mod upkeep;
+pub mod yaml;
 
 pub use blobs::{Blob, Blobs, all};
 pub use carry::{Carried, Carry, carry, open_all};
@@ -130,6 +131,23 @@ pub async fn send(ctx: &Ctx, cargo: &Cargo<'_>, destination: &Destination) -> Re
         Destination::Registry => return push::push(ctx, cargo).await,
     }
     Ok(Vec::new())
+}
+
+/// The YAML files of a directory, sorted.
+pub fn yaml_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |cause| Error::io(format!("listing `{}`", directory.display()), cause);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() && path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    match files.is_empty() {
+        true => Err(Error::usage(format!("there is no `.yaml` file in `{}`", directory.display()))),
+        false => Ok(files),
+    }
 }
 
 /// Writes a receipt, whole or not at all.

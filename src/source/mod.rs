@@ -54,7 +54,7 @@ pub use member::{Body as MemberBody, Member, Stretch};
 pub use packages::{APPLETS, RECORD, Unpacked, installed, resolve, unpack};
 pub use parts::parts;
 pub use place::{Kept, Place, Spot};
-pub use revision::{Revision, revision};
+pub use revision::{Revision, changed_since, revision};
 pub use strata::{Seat, Strata};
 pub use tar::{Entry, Special, Type};
 pub use walk::{Obstacle, Parent, Stands, walk};

@@ -26,6 +26,7 @@ mod registry;
 mod regressions;
 mod release;
 mod repro;
+mod round;
 mod rules;
 mod scan;
 mod sign;

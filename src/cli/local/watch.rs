@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::Watch;
 use crate::cli::build::lines;
+use crate::cli::inputs::inputs;
 use crate::cli::judge::judged;
 use crate::cli::local::run::{again, built, words};
 use crate::cli::prepare::{Made, prepare_again};
 use crate::cli::session::{Session, outside};
 use crate::cli::targets;
 use crate::error::{Error, Kind, Result, printable};
+use crate::manifest;
 use crate::manifest::locate::{NAMES, locate};
-use crate::manifest::{self, Manifest, What, Whence};
 use crate::oci::Digest;
 use crate::ship::{self, Cargo, Destination, Starter, starter};
 use crate::source::{Glance, blocking, glance};
@@ -192,31 +193,6 @@ async fn look(session: &Session<'_>, listed: &mut Listed) -> Result<Glance> {
     .await?;
     *listed = known;
     Ok(found)
-}
-
-/// The files and directories that a manifest names.
-fn inputs(manifest: &Manifest) -> BTreeSet<PathBuf> {
-    let mut paths = BTreeSet::new();
-    for image in &manifest.images {
-        if let manifest::Base::Layout(local) | manifest::Base::Archive(local) = &image.base.0 {
-            paths.insert(local.path.clone());
-        }
-        for item in &image.items {
-            match &item.what {
-                What::Binary { source, .. } => drop(paths.insert(source.path.clone())),
-                What::Copy(copy) => drop(paths.insert(copy.source.path.clone())),
-                What::Template(template) => drop(paths.insert(template.source.path.clone())),
-                What::Archive(archive) => {
-                    if let Whence::File(source, _) = &archive.location {
-                        paths.insert(source.path.clone());
-                    }
-                }
-                What::TrustStore(store) => paths.extend(store.files.iter().map(|file| file.path.clone())),
-                _ => {}
-            }
-        }
-    }
-    paths
 }
 
 #[cfg(test)]

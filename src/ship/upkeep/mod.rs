@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::oci::{Descriptor, Digest, Document, Image, Repository, Tag, media};
+use crate::oci::{Descriptor, Digest, Document, Repository, Tag, media};
 use crate::registry::Which;
 
 /// How many questions are asked at once.
@@ -156,8 +156,9 @@ async fn of_config(ctx: &Ctx, name: &Repository, config: &Descriptor) -> Result<
     }
     let mut bytes = Vec::new();
     ctx.registries.blob(name, config, &mut bytes).await?;
-    let said = serde_json::from_slice::<Image>(&bytes).ok().and_then(|image| image.created);
-    Ok(said.and_then(|text| text.parse().ok()))
+    // Nothing else of the config matters here, so nothing else has to be right.
+    let config: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(config["created"].as_str().and_then(|text| text.parse().ok()))
 }
 
 /// What was deleted, and what could not be.
