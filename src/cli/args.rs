@@ -3,8 +3,10 @@
 mod check;
 mod init;
 mod inside;
+mod local;
 mod release;
 mod scan;
+mod several;
 mod trust;
 mod update;
 
@@ -23,8 +25,10 @@ use crate::source::Place;
 pub use check::Check;
 pub use init::Init;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
+pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
+pub use several::{Resolve, Several};
 pub use trust::{Attest, Keygen, Sign, With};
 pub use update::Update;
 
@@ -49,7 +53,7 @@ Exit codes: 0 done, 1 our bug, 2 manifest or usage, 3 network or registry, 4 ver
 policy, 5 local files, 10 `plan`: no change, 130 and 143 interrupted.";
 
 /// The options of all commands.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// The manifest, or the directory it is in
     #[arg(short = 'f', long = "file", value_name = "PATH", default_value = ".", global = true)]
@@ -99,7 +103,9 @@ pub enum Command {
     /// Looks at manifest, inputs and base, and judges what would be made; shows all findings at once
     Check(Check),
     /// Shows what would be made; exits with 10 where nothing has changed
-    Plan,
+    Plan(Several),
+    /// Puts digests in place of `stillframe://NAME` in YAML for Kubernetes, and builds and pushes the images
+    Resolve(Resolve),
     /// Assembles the image; prints NAME@DIGEST
     Build(Build),
     /// Builds, pushes by digest, then sets the tags
@@ -150,6 +156,19 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Lists the images of the local store
+    Images(Images),
+    /// Removes images, or names of images, from the local store
+    Rm(Remove),
+    /// Removes what nobody needs from the local store, or tags from a registry by rules
+    Prune(Prune),
+    /// Builds, or takes an image, and runs it with docker or podman
+    Run(Box<Run>),
+    /// Builds again whenever an input changes, and runs the image if that is wished
+    Watch(Box<Watch>),
+    /// Lists or removes tags of a registry
+    #[command(subcommand)]
+    Tags(Tags),
     /// Keeps a credential for a registry, after the registry has taken it
     Login(Login),
     /// Forgets the credential for a registry
@@ -170,6 +189,12 @@ pub enum Command {
         #[arg(long, value_name = "WHAT", value_enum, default_value_t = About::Manifest)]
         of: About,
     },
+    /// Prints the manual page; with --dir writes one for each command
+    Man {
+        /// The directory
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Prints completions for a shell
     Completions {
         /// The shell
@@ -186,6 +211,8 @@ pub struct Build {
     /// Builds only this platform
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
+    #[command(flatten)]
+    pub several: Several,
     #[command(flatten)]
     pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON
@@ -233,6 +260,8 @@ impl Leaves {
 /// The options of `push`.
 #[derive(Debug, Args)]
 pub struct Push {
+    #[command(flatten)]
+    pub several: Several,
     #[command(flatten)]
     pub leaves: Leaves,
     /// Writes all that was made and pushed as JSON

@@ -9,7 +9,7 @@ use super::args::{Build, Push};
 use super::judge::judged;
 use super::prepare::{Made, Prepared, prepare};
 use super::session::Session;
-use super::targets;
+use super::{several, targets};
 use crate::error::{Error, Result};
 use crate::image::Artifact;
 use crate::layer;
@@ -19,6 +19,9 @@ use crate::ship::{self, Ahead, Cargo, Destination, Pushed, Target};
 
 /// Assembles the image and sends it to its destinations.
 pub async fn run(session: &Session<'_>, options: &Build) -> Result<u8> {
+    if options.several.wanted() {
+        return several::build(session, options).await;
+    }
     let destinations = if options.output.is_empty() { vec![Destination::Store] } else { options.output.clone() };
     let leave = options.leaves.leave();
     ship_all(session, options.platform.as_ref(), destinations, leave, options.receipt.as_deref()).await
@@ -26,6 +29,9 @@ pub async fn run(session: &Session<'_>, options: &Build) -> Result<u8> {
 
 /// Assembles the image and pushes it.
 pub async fn push(session: &Session<'_>, options: &Push) -> Result<u8> {
+    if options.several.wanted() {
+        return several::push(session, options).await;
+    }
     ship_all(session, None, vec![Destination::Registry], options.leaves.leave(), options.receipt.as_deref()).await
 }
 
@@ -43,16 +49,7 @@ async fn ship_all(
         _ => (judged(session, prepared).await?, None),
     };
     made.target.leave = leave;
-    if destinations.contains(&Destination::Registry) {
-        made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
-    }
-    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target, ahead: ahead.as_ref() };
-    let mut pushed = Vec::new();
-    for destination in &destinations {
-        session.ctx.cancel.check()?;
-        let sent = ship::send(&session.ctx, &cargo, destination).await;
-        pushed.extend(sent.map_err(|error| error.context(format!("sending the image to `{destination}`")))?);
-    }
+    let pushed = send(session, &made, ahead.as_ref(), &destinations).await?;
     if let Some(path) = receipt {
         ship::receipt(path, &canonical(&document(&made, &pushed)))?;
     }
@@ -91,6 +88,26 @@ async fn together(session: &Session<'_>, mut prepared: Prepared, leave: Leave) -
             Err(error)
         }
     }
+}
+
+/// Sends what was made to all destinations; what registries took.
+pub async fn send(
+    session: &Session<'_>,
+    made: &Made,
+    ahead: Option<&Ahead>,
+    destinations: &[Destination],
+) -> Result<Vec<Pushed>> {
+    if destinations.contains(&Destination::Registry) {
+        made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
+    }
+    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target, ahead };
+    let mut pushed = Vec::new();
+    for destination in destinations {
+        session.ctx.cancel.check()?;
+        let sent = ship::send(&session.ctx, &cargo, destination).await;
+        pushed.extend(sent.map_err(|error| error.context(format!("sending the image to `{destination}`")))?);
+    }
+    Ok(pushed)
 }
 
 /// One line for each name: `NAME@sha256:…`.

@@ -10,22 +10,28 @@ mod doctor;
 mod explain;
 mod finish;
 mod init;
+mod inputs;
 mod inside;
 mod judge;
+mod local;
 mod login;
+mod man;
 mod papers;
 mod plan;
 mod prepare;
 mod prompt;
 mod receipt;
 mod release;
+mod remote;
 pub(crate) mod render;
 mod reproduce;
+mod resolve;
 mod resume;
 mod revision;
 mod scan;
 mod schema;
 mod session;
+mod several;
 mod sign;
 mod signals;
 mod signer;
@@ -48,6 +54,7 @@ use crate::error::{Error, Result};
 
 /// Runs the program with these arguments, the first of which is its own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let arguments = resolve::own_files(arguments);
     let json = json(&arguments);
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -72,12 +79,13 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
     match &arguments.command {
         Command::Schema { of } => return schema::run(terminal, *of),
         Command::Completions { shell } => return completions::run(terminal, *shell),
-        Command::Check(Check { explain: None }) => {}
+        Command::Man { dir } => return man::run(terminal, dir.as_deref()),
+        Command::Check(Check { explain: None, .. }) => {}
         Command::Scan(options) if options.attach.is_none() => {}
         _ if terminal.sarif() => {
             return Err(Error::usage("only the findings of `check` and `scan` are SARIF").hint("say `--format json`"));
         }
-        Command::Check(Check { explain: Some(code) }) => return explain::run(terminal, code),
+        Command::Check(Check { explain: Some(code), .. }) => return explain::run(terminal, code),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -94,8 +102,11 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
 async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
     match command {
         Command::Init(options) => init::run(session, options).await,
+        Command::Check(options) if options.several.wanted() => several::check(session, &options.several).await,
         Command::Check(_) => check::run(session).await,
-        Command::Plan => plan::run(session).await,
+        Command::Plan(several) if several.wanted() => several::plan(session, several).await,
+        Command::Plan(_) => plan::run(session).await,
+        Command::Resolve(options) => resolve::run(session, options).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,
         Command::Release(options) => release::run(session, options).await,
@@ -111,6 +122,12 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Save(options) => carry::save(session, options).await,
         Command::Load { file } => carry::load(session, file).await,
         Command::Tag(options) => tag::run(session, options).await,
+        Command::Images(options) => local::images(session, options).await,
+        Command::Rm(options) => local::remove(session, options).await,
+        Command::Prune(options) => local::prune(session, options).await,
+        Command::Run(options) => local::run(session, options).await,
+        Command::Watch(options) => local::watch(session, options).await,
+        Command::Tags(options) => remote::tags(session, options).await,
         Command::Sign(options) => sign::run(session, options).await,
         Command::Attest(options) => sign::attest(session, options).await,
         Command::Keygen(options) => sign::keygen(session, options).await,
@@ -122,6 +139,8 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,
         Command::Doctor { name } => doctor::run(session, name.as_deref()).await,
-        Command::Schema { .. } | Command::Completions { .. } => Err(Error::bug("this command needs no runtime")),
+        Command::Schema { .. } | Command::Completions { .. } | Command::Man { .. } => {
+            Err(Error::bug("this command needs no runtime"))
+        }
     }
 }

@@ -52,6 +52,18 @@ impl<'a> Session<'a> {
         Ok(Session { options, terminal, cancel, ctx, source: settings.credentials.clone(), settings })
     }
 
+    /// The same session with other options, which tells its results to this terminal.
+    pub fn at<'b>(&'b self, options: &'b Global, terminal: &'b Terminal) -> Session<'b> {
+        Session {
+            options,
+            terminal,
+            cancel: self.cancel.clone(),
+            ctx: self.ctx.clone(),
+            source: self.source.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+
     /// A client that shows this credential to a registry, and no other one to anybody.
     pub fn client_with(&self, registry: &Registry, credential: Credential) -> Result<Client> {
         let fixed = BTreeMap::from([(registry.as_str().to_string(), credential)]);

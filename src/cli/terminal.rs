@@ -16,7 +16,7 @@ use crate::event::{Event, Sink};
 
 /// The terminal as the options want it. Cheap to clone.
 #[derive(Clone)]
-pub struct Terminal(Arc<Inner>);
+pub struct Terminal(Arc<Inner>, Option<Arc<Mutex<Vec<Value>>>>);
 
 struct Inner {
     format: Format,
@@ -78,7 +78,7 @@ impl Terminal {
         let wanted = !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let (color, colored) = (stderr && wanted, stdout && wanted);
         let bars = (stderr && !dumb && !options.quiet).then(MultiProgress::new);
-        Terminal(Arc::new(Inner {
+        let inner = Inner {
             format: options.format,
             quiet: options.quiet,
             verbose: options.verbose,
@@ -87,7 +87,18 @@ impl Terminal {
             bars,
             running: Mutex::default(),
             notes: Mutex::default(),
-        }))
+        };
+        Terminal(Arc::new(inner), None)
+    }
+
+    /// The same terminal, which keeps documents to itself until somebody asks for them.
+    pub fn holding(&self) -> Terminal {
+        Terminal(self.0.clone(), Some(Arc::default()))
+    }
+
+    /// The documents that were kept since the last time.
+    pub fn held(&self) -> Vec<Value> {
+        self.1.as_ref().map(|held| std::mem::take(&mut *self.lock(held))).unwrap_or_default()
     }
 
     /// Whether the result is one JSON document, of our own kind or SARIF.
@@ -103,6 +114,11 @@ impl Terminal {
     /// Whether the result may have colours.
     pub fn colored(&self) -> bool {
         self.0.colored
+    }
+
+    /// Whether the result goes to a terminal.
+    pub fn interactive(&self) -> bool {
+        std::io::stdout().is_terminal()
     }
 
     /// Writes the result. A reader that has gone away is no failure; a full disk is.
@@ -121,6 +137,10 @@ impl Terminal {
         } else if let Some(map) = document.as_object_mut() {
             map.insert("findings".into(), render::json(report));
             map.insert("notes".into(), json!(*self.lock(&self.0.notes)));
+        }
+        if let Some(held) = &self.1 {
+            self.lock(held).push(document);
+            return Ok(());
         }
         let text = serde_json::to_string_pretty(&document).unwrap_or_default();
         self.result(&(text + "\n"))

@@ -91,7 +91,9 @@ impl Check<'_, '_> {
             let meant = |name: &str| grammar.key(name).is_none() && grammar.nearest(name) == Some(key.name);
             tree.keys().any(|name| meant(name.get_ref()))
         };
-        let missing = |key: &&Key| key.required && !tree.contains_key(key.name) && !misspelt(key);
+        // The root of a workspace need not be an image itself.
+        let spared = |key: &Key| key.name == "image" && tree.contains_key("workspace");
+        let missing = |key: &&Key| key.required && !spared(key) && !tree.contains_key(key.name) && !misspelt(key);
         for key in grammar.keys.iter().filter(missing).filter(|_| !self.broken) {
             let what = match key.kind {
                 Kind::Table(table) => format!("the table `[{}]` is missing", table.name),

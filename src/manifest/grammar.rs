@@ -2,6 +2,7 @@
 
 mod inputs;
 mod packages;
+mod workspace;
 
 use packages::PACKAGES;
 
@@ -122,6 +123,7 @@ pub static MANIFEST: Table = Table {
         key("format", Kind::Number { least: 1, most: 1 }, "The assembly rules that decide the bytes. Default 1."),
         key("vars", Kind::Named(&VAR), "Values from outside, each declared; a missing one is an error."),
         required("image", Kind::Table(&IMAGE), "The image itself."),
+        key("workspace", Kind::Table(&workspace::WORKSPACE), "Several images; a file with it may lack `[image]`."),
         key("base", Kind::Table(&BASE), "What is asked of the base."),
         key("env", Kind::Env, "Environment variables, joined with the base's by name."),
         key("labels", Kind::Map { levels: &[] }, "Labels of the config, joined with the base's by key."),

@@ -26,10 +26,11 @@ pub mod values;
 mod vouch;
 mod vulnerabilities;
 pub mod words;
+pub mod workspace;
 mod written;
 
 pub use base::{Base, Local};
-pub use checks::{Checks, FileCheck, PathGlob, Ruling, shown as shown_size};
+pub use checks::{Checks, FileCheck, PathGlob, Ruling, shown as shown_size, size as read_size};
 pub use inputs::{Archive, Location as Whence, Pick, Skeleton, Taken, TrustStore};
 pub use keyref::KeyRef;
 pub use locate::Location;

@@ -36,6 +36,15 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let mut report = Report::default();
     let tree = check::parse(&location.text, &mut report);
     let written = written::read(&location.text, tree.get_ref());
+    if let Some((key, _)) = tree.get_ref().get_key_value("workspace")
+        && !tree.get_ref().contains_key("image")
+    {
+        report.add(
+            Finding::error("workspace", "this manifest is the root of a workspace, and makes no image itself")
+                .at(&written::place_of(&location.text, key.span()), "")
+                .help("say `--all` for all of its images, or name the manifest of one with `-f`"),
+        );
+    }
     let values = Arc::new(Values::read(&location.around, &written.vars, outside, &mut report));
     let scope = Scope { values: values.clone(), ..Scope::default() };
     let mut meaning = Meaning { scope, directory: location.directory.clone(), report, unpinned: Vec::new() };

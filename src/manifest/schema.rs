@@ -11,6 +11,9 @@ pub fn schema() -> serde_json::Value {
     let map = root.as_object_mut();
     if let Some(map) = map {
         map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        // The root of a workspace need not be an image itself.
+        map.insert("required".into(), json!(["schema"]));
+        map.insert("anyOf".into(), json!([{ "required": ["image"] }, { "required": ["workspace"] }]));
         map.insert("title".into(), json!("stillframe image.toml"));
         let rules = Value::ALL.iter().map(|value| (value.name().to_string(), table(value.table())));
         map.insert("$defs".into(), rules.collect::<Map<String, serde_json::Value>>().into());

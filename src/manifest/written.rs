@@ -122,7 +122,7 @@ impl View {
         self.modes.get(key)
     }
 
-    fn of(text: &Arc<Text>, place: Place, table: &DeTable<'_>) -> View {
+    pub(super) fn of(text: &Arc<Text>, place: Place, table: &DeTable<'_>) -> View {
         let (mut texts, mut lists, mut numbers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut bools, mut modes) = (BTreeMap::new(), BTreeMap::new());
         for (key, value) in table {

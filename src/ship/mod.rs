@@ -13,8 +13,11 @@ mod layout;
 mod local;
 mod push;
 mod pushed;
+mod start;
 mod tags;
 mod temporary;
+pub mod upkeep;
+pub mod yaml;
 
 pub use ahead::{Ahead, ahead};
 pub use blobs::{Blob, Blobs, all};
@@ -23,6 +26,7 @@ pub use engine::sockets;
 pub use goal::Goal;
 pub use push::{Freight, everywhere, set};
 pub use pushed::{Pushed, Tagged, Target};
+pub use start::{Engine, Starter, starter};
 pub use tags::{foresee, judge, set_all};
 
 use std::fmt;
@@ -133,6 +137,23 @@ pub async fn send(ctx: &Ctx, cargo: &Cargo<'_>, destination: &Destination) -> Re
         Destination::Registry => return push::push(ctx, cargo).await,
     }
     Ok(Vec::new())
+}
+
+/// The YAML files of a directory, sorted.
+pub fn yaml_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |cause| Error::io(format!("listing `{}`", directory.display()), cause);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() && path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    match files.is_empty() {
+        true => Err(Error::usage(format!("there is no `.yaml` file in `{}`", directory.display()))),
+        false => Ok(files),
+    }
 }
 
 /// Writes a receipt, whole or not at all.

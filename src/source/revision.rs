@@ -1,6 +1,7 @@
 //! Stage 5: a work tree of a commit. The directory of a repository and a commit in; a directory with the commit's files, and with git's
 //! facts as they were, out. Reads the repository, writes a temporary directory; starts neither git nor what its configuration names.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -49,6 +50,45 @@ pub fn revision(around: &Path, name: &str) -> Result<Revision> {
     let room = room.map_err(|cause| Error::io("making a temporary directory", cause))?;
     write(&repository, commit, room.path()).map_err(doing)?;
     Ok(Revision { room, commit: commit.to_string() })
+}
+
+/// The files that differ from a commit: those that were committed since, and those that are not committed at all; ignored ones do not
+/// count. Absolute, as far as `around` is.
+pub fn changed_since(around: &Path, name: &str) -> Result<BTreeSet<PathBuf>> {
+    let name = printable(name);
+    let doing = |cause: Failed| Error::local(format!("comparing the work tree with `{name}`")).because(cause);
+    let repository = repository(around).map_err(|cause| {
+        Error::usage(format!("there is no git repository in `{}`", printable(&around.to_string_lossy()))).because(cause)
+    })?;
+    let commit = find(&repository, &name).map_err(|cause| {
+        let error = Error::usage(format!("the commit `{name}` is not in this clone")).because(cause);
+        error.hint("a shallow clone needs `git fetch --unshallow`, a CI job a deeper checkout (`fetch-depth: 0`)")
+    })?;
+    let read = || -> Result<BTreeSet<PathBuf>, Failed> {
+        let (then, now) = (files(&repository, commit)?, files(&repository, repository.head_id()?.detach())?);
+        let differs = |path: &&Vec<u8>| then.get(*path) != now.get(*path);
+        let mut changed: BTreeSet<Vec<u8>> = then.keys().chain(now.keys()).filter(differs).cloned().collect();
+        let status = repository
+            .status(Discard)?
+            .untracked_files(gix::status::UntrackedFiles::Files)
+            .tree_index_track_renames(gix::status::tree_index::TrackRenames::Disabled)
+            .index_worktree_submodules(None);
+        for item in status.into_iter(None)? {
+            changed.insert(item?.location().to_vec());
+        }
+        Ok(changed.iter().map(|path| around.join(std::ffi::OsStr::from_bytes(path))).collect())
+    };
+    read().map_err(doing)
+}
+
+/// All files of a commit by their paths, with what they hold and how they are.
+fn files(
+    repository: &gix::Repository,
+    commit: gix::ObjectId,
+) -> Result<BTreeMap<Vec<u8>, (gix::ObjectId, u16)>, Failed> {
+    let tree = repository.find_object(commit)?.peel_to_commit()?.tree()?;
+    let entries = tree.traverse().breadthfirst.files()?;
+    Ok(entries.into_iter().map(|entry| (entry.filepath.to_vec(), (entry.oid, entry.mode.value()))).collect())
 }
 
 fn find(repository: &gix::Repository, name: &str) -> Result<gix::ObjectId, Failed> {

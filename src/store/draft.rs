@@ -41,6 +41,7 @@ pub struct Hashed {
 
 pub(super) fn new(store: &Store) -> Result<Draft> {
     let directory = store.root().join("tmp");
+    store.begin();
     store.0.swept.call_once(|| sweep(&directory));
     let target = match create(store, &directory) {
         Ok(file) => Target::File(file),
@@ -82,7 +83,7 @@ pub(super) fn temporary(directory: &Path, prefix: &str) -> io::Result<NamedTempF
 }
 
 /// Removes what killed processes left: old, and locked by nobody.
-fn sweep(directory: &Path) {
+pub(super) fn sweep(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let age = entry.metadata().and_then(|facts| facts.modified()).map(|at| SystemTime::now().duration_since(at));

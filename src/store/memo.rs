@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use super::{Store, draft, files};
+use super::{Store, draft, files, using};
 use crate::error::Result;
 use crate::oci::Digest;
 
@@ -20,14 +20,19 @@ impl Store {
         if !self.0.remembers {
             return None;
         }
-        let (mut file, size) = files::open(&self.memo_path(kind, key)).ok().flatten()?;
+        let path = self.memo_path(kind, key);
+        let (mut file, size) = files::open(&path).ok().flatten()?;
         let mut bytes = Vec::new();
         if size > MOST_BYTES || file.read_to_end(&mut bytes).is_err() || bytes.len() < 65 {
             return None;
         }
         let fact = bytes.split_off(65);
         let sum = Digest::of(&fact).hex() + "\n";
-        (bytes == sum.as_bytes()).then_some(fact)
+        if bytes != sum.as_bytes() {
+            return None;
+        }
+        using::recalled(&path);
+        Some(fact)
     }
 
     /// Remembers a fact; a store that cannot be written forgets it.

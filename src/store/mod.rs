@@ -6,17 +6,23 @@
 //! HOME/v1/memo/KIND/HEX        a remembered fact; its first line is the digest of the rest
 //! HOME/v1/images/HEX           one file for each image that was built into the store
 //! HOME/v1/locks/HEX            whose turn it is
+//! HOME/v1/using/NAME           a process at work, locked by it (see `using.rs`)
 //! HOME/v1/tuf/HEX/             what a TUF mirror said; `trust` has it written and checks it whole at each use
 //! HOME/v1/tmp/                 what is being written; each file locked by its writer
 //! ```
 
 mod draft;
 mod files;
+mod kept;
 mod memo;
+mod tidy;
 mod turn;
+mod using;
 
 pub use draft::{Draft, Hashed};
 pub use files::digest;
+pub use kept::Kept;
+pub use tidy::{Choice, Held, Reach, Thing, Tidy, Wish, choose};
 pub use turn::Turn;
 
 use std::collections::BTreeSet;
@@ -39,6 +45,7 @@ struct Inner {
     said: Mutex<BTreeSet<&'static str>>,
     verified: Mutex<BTreeSet<Digest>>,
     swept: std::sync::Once,
+    presence: Mutex<using::Presence>,
 }
 
 impl Store {
@@ -52,6 +59,7 @@ impl Store {
             said: Mutex::default(),
             verified: Mutex::default(),
             swept: std::sync::Once::new(),
+            presence: Mutex::default(),
         }))
     }
 
@@ -71,13 +79,16 @@ impl Store {
 
     /// The size of a blob if the store seems to hold it; not verified.
     pub fn size(&self, digest: &Digest) -> Option<u64> {
-        files::open(&self.blob_path(digest)).ok().flatten().map(|(_, size)| size)
+        let path = self.blob_path(digest);
+        self.mark(digest, &path);
+        files::open(&path).ok().flatten().map(|(_, size)| size)
     }
 
     /// A blob, open at its start. It was hashed whole (once in this process) before it is handed out; one whose bytes are
     /// not its name is dropped and counts as absent.
     pub fn open(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
         let path = self.blob_path(digest);
+        self.mark(digest, &path);
         let Some((file, size)) = files::open(&path)? else { return Ok(None) };
         if self.lock(&self.0.verified).contains(digest) {
             return Ok(Some((file, size)));

@@ -28,6 +28,7 @@ mod regressions;
 mod release;
 mod repro;
 mod requests;
+mod round;
 mod rules;
 mod scan;
 mod sign;

@@ -15,3 +15,4 @@ pub use diff::run as diff;
 pub use files::run as files;
 pub use history::run as history;
 pub use inspect::run as inspect;
+pub use text::{count, human};

@@ -148,6 +148,11 @@ async fn store(ctx: &Ctx, kept: &Kept) -> Result<Image> {
             (Some(found.root.clone()), vec![name.clone()])
         }
     };
+    if let Some(root) = &root {
+        // Before anything of it is read: nobody may remove parts of it while it is in use.
+        let (store, digest) = (ctx.store.clone(), root.digest);
+        blocking(move || Ok(store.mark_image(&digest))).await?;
+    }
     let root = match (root, kept) {
         (Some(root), _) => Descriptor::new(&root.media_type, root.digest, root.size),
         // Part of a kept image, or a base: it need not have a description of its own.
