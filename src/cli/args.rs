@@ -1,6 +1,7 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
 mod check;
+mod init;
 mod inside;
 mod release;
 mod scan;
@@ -20,6 +21,7 @@ use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
 pub use check::Check;
+pub use init::Init;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
@@ -92,6 +94,8 @@ pub enum Format {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Writes an image.toml from what another tool was told with
+    Init(Init),
     /// Looks at manifest, inputs and base, and judges what would be made; shows all findings at once
     Check(Check),
     /// Shows what would be made; exits with 10 where nothing has changed

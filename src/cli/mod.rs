@@ -9,6 +9,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod finish;
+mod init;
 mod inside;
 mod judge;
 mod login;
@@ -93,6 +94,7 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
 async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
     match command {
         Command::Check(_) => check::run(session).await,
+        Command::Init(options) => init::run(session, options).await,
         Command::Plan => plan::run(session).await,
         Command::Build(options) => build::run(session, options).await,
         Command::Push(options) => build::push(session, options).await,

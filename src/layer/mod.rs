@@ -32,7 +32,7 @@ pub mod tree;
 pub use asked::{Asked, ask};
 pub use bring::bring;
 pub use found::Found;
-pub use gather::gather;
+pub use gather::{IMAGE_IGNORE, gather};
 pub use inputs::{Input, Origin, imports, inputs};
 pub use join::with_base;
 pub use look::{Contents, look};
