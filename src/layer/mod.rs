@@ -35,7 +35,7 @@ pub use asked::{Asked, ask};
 pub use bring::bring;
 pub use done::{Done, Told, Waiting, done};
 pub use found::Found;
-pub use gather::gather;
+pub use gather::{IMAGE_IGNORE, gather};
 pub use inputs::{Input, Origin, imports, inputs};
 pub use join::with_base;
 pub use look::{Contents, look};

@@ -10,9 +10,12 @@ use crate::oci::Repository;
 /// The options of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Takes over a Dockerfile, or what ko, Jib or apko build from
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["template", "base", "mirror", "suite"])]
+    /// Takes over a Dockerfile or Containerfile
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["template", "name", "base", "mirror", "suite", "ci"])]
     pub from: Option<PathBuf>,
+    /// The stage of a Dockerfile that becomes the image (default: the last)
+    #[arg(long, value_name = "STAGE", requires = "from")]
+    pub target: Option<String>,
     /// What the project is (default: what its files say)
     #[arg(long, value_name = "NAME", value_enum)]
     pub template: Option<Template>,

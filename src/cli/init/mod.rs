@@ -1,10 +1,12 @@
 //! Stage 10: `stillframe init`: a directory in, an `image.toml` that builds at once out, and a pipeline if one is asked for. Reads the
 //! directory and the lists of this machine's package manager; writes what it names, and nothing over what is there.
 
+mod beside;
 mod directory;
 mod mirror;
 mod project;
 mod render;
+mod taken;
 #[cfg(test)]
 mod tests;
 
@@ -27,12 +29,16 @@ pub use project::Template;
 use project::{Project, bare, guesses, plain};
 pub use render::Pipeline;
 use render::{Ground, manifest};
+use taken::shown;
 
 /// The release of Debian where nothing names one.
 const SUITE: &str = "trixie";
 
 /// Writes the files of a new project, and pins what they name.
 pub async fn run(session: &Session<'_>, options: &Init) -> Result<u8> {
+    if let Some(from) = &options.from {
+        return taken::run(session, options, from).await;
+    }
     let file = session.options.file.clone();
     let (file, folder) = if file.is_dir() { (file.join("image.toml"), file) } else { (file.clone(), above(&file)) };
     let looked = folder.clone();
@@ -126,7 +132,7 @@ async fn write(session: &Session<'_>, files: &[(PathBuf, String)], force: bool) 
         let there: Vec<String> = files
             .iter()
             .filter(|(path, _)| path.symlink_metadata().is_ok())
-            .map(|(path, _)| format!("`{}`", path.display()))
+            .map(|(path, _)| format!("`{}`", shown(path)))
             .collect();
         if !force && !there.is_empty() {
             return Err(Error::usage(format!("{} is there already", there.join(" and ")))
@@ -166,7 +172,7 @@ fn tell(
     image: &str,
     files: &[(PathBuf, String)],
 ) -> Result<u8> {
-    let paths: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
+    let paths: Vec<String> = files.iter().map(|(path, _)| shown(path)).collect();
     let mut next = vec!["stillframe build -o docker".to_string(), format!("docker run --rm {image}")];
     if !project.make.is_empty() {
         next.insert(0, project.make.clone());

@@ -59,7 +59,7 @@ fn every_template_builds_at_once_and_twice_the_same() {
             _ => &["init", "--base", &base],
         };
         let done = project.run(words).success();
-        assert_eq!(done.stdout, "./image.toml\n", "{template}");
+        assert_eq!(done.stdout, "image.toml\n", "{template}");
         assert!(done.stderr.contains(&format!("the template is `{template}`")), "{}", done.stderr);
         project.run(["check"]).success();
         let digests = ["1", "8"].map(|jobs| {
@@ -78,7 +78,7 @@ fn every_template_builds_at_once_and_twice_the_same() {
 fn what_is_there_stays() {
     let project = Project::new().file("go.mod", "module example.com/api\n").file("image.toml", "mine");
     let refused = project.run(["init", "--ci", "github"]).fails(2);
-    assert!(refused.stderr.contains("`./image.toml` is there already"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`image.toml` is there already"), "{}", refused.stderr);
     assert_eq!(fs::read_to_string(project.path("image.toml")).unwrap(), "mine");
     assert!(!project.path(".github").exists());
     project.run(["init", "--force", "--ci", "github"]).success();
@@ -97,7 +97,7 @@ fn a_directory_that_says_nothing_is_asked_about() {
         .run(["--format", "json", "init", "--template", "rust-static", "--name", "registry.test/a/b"])
         .success()
         .json();
-    assert_eq!((&answer["template"], &answer["files"][0]), (&"rust-static".into(), &"./image.toml".into()));
+    assert_eq!((&answer["template"], &answer["files"][0]), (&"rust-static".into(), &"image.toml".into()));
     assert!(fs::read_to_string(project.path("image.toml")).unwrap().contains("\"registry.test/a/b\""));
 }
 
