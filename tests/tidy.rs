@@ -36,6 +36,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "trust/scan/state.rs",
             "trust/scan/update.rs",
             "cli/init/",
+            "cli/ci.rs",
         ],
     ),
     (

@@ -9,7 +9,7 @@ use super::args::{Build, Push};
 use super::judge::judged;
 use super::prepare::{Made, Prepared, prepare};
 use super::session::Session;
-use super::{several, targets};
+use super::{ci, several, targets};
 use crate::error::{Error, Result};
 use crate::image::Artifact;
 use crate::layer;
@@ -58,6 +58,7 @@ async fn ship_all(
     } else {
         session.terminal.result(&lines(&made))?;
     }
+    ci::told(session, &[&made]);
     Ok(0)
 }
 

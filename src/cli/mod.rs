@@ -5,6 +5,7 @@ mod args;
 mod build;
 mod carry;
 mod check;
+mod ci;
 mod completions;
 mod doctor;
 mod explain;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::args::{Release, With};
 use super::build::{document, lines};
+use super::ci;
 use super::finish::{Done, Work, finish};
 use super::judge::judged;
 use super::papers::{Asked, named, origin};
@@ -71,6 +72,7 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
         true => session.terminal.document(told, &made.report)?,
         false => session.terminal.result(&lines(&made))?,
     }
+    ci::told(session, &[&made]);
     Ok(0)
 }
 

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Finding, Place, Report, Severity, printable};
 
+mod annotations;
 mod sarif;
 
+pub use annotations::annotations;
 pub use sarif::sarif;
 
 /// Columns of the text; fixed, so that the output does not depend on a terminal's width.

@@ -12,7 +12,7 @@ use super::inputs::inputs;
 use super::judge::judged;
 use super::prepare::{Made, aside, prepare};
 use super::session::{Session, outside};
-use super::{check, plan, targets};
+use super::{check, ci, plan, targets};
 use crate::error::{Error, Result, printable};
 use crate::manifest::{self, locate::locate, workspace::workspace};
 use crate::oci::Platform;
@@ -178,6 +178,7 @@ fn tell(session: &Session<'_>, members: &[Member], receipt: Option<&Path>) -> Re
         true => session.terminal.document(told, &crate::error::Report::default())?,
         false => session.terminal.result(&members.iter().map(|member| lines(&member.made)).collect::<String>())?,
     }
+    ci::told(session, &members.iter().map(|member| &member.made).collect::<Vec<_>>());
     Ok(0)
 }
 

@@ -151,6 +151,14 @@ impl Terminal {
         let silent = self.0.quiet && report.errors().next().is_none();
         if !self.json() && !silent {
             self.say(render::text(report, self.0.color).trim_end());
+            self.annotate(report);
+        }
+    }
+
+    /// Shows findings at their lines, where a workflow of GitHub runs this.
+    fn annotate(&self, report: &Report) {
+        if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+            self.say(render::annotations(report).trim_end());
         }
     }
 
@@ -169,6 +177,9 @@ impl Terminal {
                 None => render::error(error, self.0.color),
             };
             self.say(text.trim_end());
+            if let Some(report) = error.report() {
+                self.annotate(report);
+            }
         }
         error.kind().exit_code()
     }
