@@ -51,7 +51,7 @@ pub const CASES: [Case; 25] = [
     ),
     whole(
         "owned",
-        "FROM scratch\nCOPY --chown=1001:1002 data/ /var/data/\nCOPY --chmod=700 --chown=5 run /opt/run\nVOLUME /var/data\nUSER 1001:1002\nSTOPSIGNAL TERM\nENTRYPOINT [\"/opt/run\"]\n",
+        "FROM scratch\nCOPY --chown=1001:1002 data/ /var/data/\nCOPY --chmod=755 --chown=5 run /opt/run\nVOLUME /var/data\nUSER 1001:1002\nSTOPSIGNAL TERM\nENTRYPOINT [\"/opt/run\"]\n",
         &[("data/x/y", "1\n"), ("data/z", "2\n"), ("run", SCRIPT)],
     ),
     whole(

@@ -8,7 +8,7 @@ use cases::{CASES, Case};
 use crate::support::Project;
 
 /// What `check` may say of an imported manifest, before its sources are there and its images pinned.
-const OPEN: [&str; 3] = ["missing-source", "base", "copy"];
+const OPEN: [&str; 5] = ["missing-source", "unpinned-base", "lock", "missing-interpreter", "root-user"];
 
 fn project(case: &Case) -> Project {
     let project = Project::new().file("Dockerfile", case.text);
