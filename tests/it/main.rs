@@ -10,6 +10,7 @@ mod conformance;
 mod copies;
 mod corpus;
 mod daily;
+mod dockerfiles;
 mod docs;
 mod examples;
 mod faults;

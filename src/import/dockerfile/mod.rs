@@ -13,6 +13,7 @@ mod packages;
 mod run;
 mod shell;
 mod stage;
+mod taken;
 mod words;
 
 use std::collections::BTreeMap;

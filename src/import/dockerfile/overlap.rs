@@ -85,7 +85,7 @@ pub(super) fn settle(stage: &mut Stage, file: &File<'_>) {
     for at in gone {
         let Block::Entry(entry) = &stage.draft.body[at] else { continue };
         let mut remarks = entry.remarks.clone();
-        remarks.push("  a later entry brings the same".into());
+        remarks.push(format!("  `{}`: a later entry brings the same", entry.path()));
         stage.draft.body[at] = Block::Remark(remarks);
     }
 }

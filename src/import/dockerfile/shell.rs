@@ -105,7 +105,7 @@ fn pieces(script: &str) -> Option<Vec<Piece>> {
             }
             (None, '|') => piece.complex = true,
             (None, '&') => piece.complex |= !piece.text.ends_with('>') && next != Some('>'),
-            (None, '*' | '?' | '~') => piece.complex |= character != '~' && !piece.text.starts_with("rm "),
+            (None, '*' | '?' | '~') => piece.complex |= character != '~' && !piece.text.trim_start().starts_with("rm "),
             _ => {}
         }
         piece.text.push(character);
