@@ -1,8 +1,10 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
 mod check;
+mod examples;
 mod inside;
 mod local;
+mod login;
 mod release;
 mod scan;
 mod several;
@@ -22,8 +24,10 @@ use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
 pub use check::Check;
+pub use examples::grammar;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
+pub use login::Login;
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use several::{Resolve, Several};
@@ -366,20 +370,6 @@ pub struct Save {
     /// Takes only this platform
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
-}
-
-/// The options of `login`.
-#[derive(Debug, Args)]
-pub struct Login {
-    /// The registry, as in `ghcr.io` or `localhost:5000`
-    #[arg(value_name = "HOST")]
-    pub host: Registry,
-    /// The account
-    #[arg(short, long, value_name = "USER")]
-    pub username: Option<String>,
-    /// Reads the password from stdin
-    #[arg(long)]
-    pub password_stdin: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

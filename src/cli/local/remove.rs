@@ -58,7 +58,7 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
     for word in words {
         match find(&kept, word) {
             Ok(found) => drop(meant.insert(found)),
-            Err(finding) => report.add(finding),
+            Err(finding) => report.add(*finding),
         }
     }
     report.pass()?;
@@ -118,7 +118,7 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
 }
 
 /// The image that a word means: by one of its names, else by the beginning of its digest.
-fn find(images: &[Kept], word: &str) -> Result<Meant, Finding> {
+fn find(images: &[Kept], word: &str) -> Result<Meant, Box<Finding>> {
     let shown = printable(word);
     let finding = |what: String| Finding::error("unknown-image", what).kind(Kind::Usage);
     let mut named: Vec<(Digest, &String, Reference)> = Vec::new();
@@ -143,8 +143,8 @@ fn find(images: &[Kept], word: &str) -> Result<Meant, Finding> {
             (_, Some((digest, name, _))) => return Ok(Meant::Name(*digest, (*name).clone())),
             (several, _) => {
                 let names: Vec<&str> = several.iter().map(|(_, name, _)| name.as_str()).collect();
-                return Err(finding(format!("`{shown}` is the name of {} images", several.len()))
-                    .help(format!("name one with its tag: {}", names.join(", "))));
+                let finding = finding(format!("`{shown}` is the name of {} images", several.len()));
+                return Err(Box::new(finding.help(format!("name one with its tag: {}", names.join(", ")))));
             }
         }
     }
@@ -157,17 +157,17 @@ fn find(images: &[Kept], word: &str) -> Result<Meant, Finding> {
             [] => {}
             several => {
                 let all: Vec<String> = several.iter().map(|one| one.root.digest.to_string()).collect();
-                return Err(finding(format!("`{shown}` begins {} digests", several.len()))
-                    .help(format!("write more of it: {}", all.join(", "))));
+                let finding = finding(format!("`{shown}` begins {} digests", several.len()));
+                return Err(Box::new(finding.help(format!("write more of it: {}", all.join(", ")))));
             }
         }
     }
     let finding = finding(format!("the local store holds no image `{shown}`"));
     let known = named.iter().map(|(_, name, _)| name.as_str());
-    Err(match near(word, known) {
+    Err(Box::new(match near(word, known) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("`stillframe images` lists them"),
-    })
+    }))
 }
 
 /// The name that is nearest to a word, whole or without the registry and the path before its last part.
