@@ -10,7 +10,7 @@ use crate::error::{Error, Finding, Kind, Report, Result, printable};
 use crate::manifest::grammar::nearest;
 use crate::oci::{Digest, Reference};
 use crate::source::blocking;
-use crate::store::{Held, Kept, Store, Thing};
+use crate::store::{Held, Kept, Store, Thing, Tidy};
 
 /// Fewest hex digits of the beginning of a digest.
 const FEWEST_DIGITS: usize = 4;
@@ -95,12 +95,19 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
     for kept in left.values().filter(|kept| touched.contains(&kept.root.digest)) {
         tidy.rename(kept)?;
     }
+    free(&tidy, &left, &gone, &mut done)?;
+    done.untagged.sort();
+    Ok(done)
+}
+
+/// Forgets the images that are gone, and removes what only they needed.
+fn free(tidy: &Tidy, left: &BTreeMap<Digest, Kept>, gone: &[Kept], done: &mut Done) -> Result<()> {
     let mut needed = BTreeSet::new();
     for kept in left.values() {
         needed.extend(tidy.reach(&kept.root.digest)?.blobs.into_keys());
     }
     let mut free = BTreeSet::new();
-    for kept in &gone {
+    for kept in gone {
         free.extend(tidy.reach(&kept.root.digest)?.blobs.into_keys());
         tidy.forget(kept)?;
         done.images.push(kept.root.digest);
@@ -113,8 +120,7 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
         done.freed += tidy.remove(one)?;
         done.blobs += 1;
     }
-    done.untagged.sort();
-    Ok(done)
+    Ok(())
 }
 
 /// The image that a word means: by one of its names, else by the beginning of its digest.
