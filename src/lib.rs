@@ -22,7 +22,7 @@
 //! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
 //! | 7 | [`image`] | layers → [`image::Artifact`]; what layers hold → files, waste, differences, history | nothing |
 //! | 8 | [`trust`] | images → what they are made of; keys, signatures, policies → who vouches for them | key and root files, registries, the services of sigstore, programs and tokens that sign |
-//! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets |
+//! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets and programs |
 //! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |
 //! | – | [`fuzzing`] | bytes → a panic where a reader breaks its promise | a temporary file |
 //!

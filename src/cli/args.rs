@@ -2,8 +2,10 @@
 
 mod check;
 mod init;
+mod examples;
 mod inside;
 mod local;
+mod login;
 mod release;
 mod scan;
 mod several;
@@ -25,8 +27,10 @@ use crate::source::Place;
 
 pub use check::Check;
 pub use init::Init;
+pub use examples::grammar;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
+pub use login::Login;
 pub use release::{Release, Reproduce};
 pub use scan::{Scan, Unknown, UpdateDb};
 pub use several::{Resolve, Several};
@@ -334,20 +338,6 @@ pub struct Save {
     /// Takes only this platform
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<Platform>,
-}
-
-/// The options of `login`.
-#[derive(Debug, Args)]
-pub struct Login {
-    /// The registry, as in `ghcr.io` or `localhost:5000`
-    #[arg(value_name = "HOST")]
-    pub host: Registry,
-    /// The account
-    #[arg(short, long, value_name = "USER")]
-    pub username: Option<String>,
-    /// Reads the password from stdin
-    #[arg(long)]
-    pub password_stdin: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 
-use super::args::Arguments;
+use super::args::grammar;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::ship;
 
 /// Prints the manual page of the program, or writes it and one for each command into a directory.
 pub fn run(terminal: &Terminal, directory: Option<&Path>) -> Result<u8> {
-    let mut whole = Arguments::command();
+    let mut whole = grammar();
     whole.build();
     let Some(directory) = directory else {
         terminal.result(&String::from_utf8_lossy(&page(&whole)?))?;

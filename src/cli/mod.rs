@@ -46,7 +46,7 @@ mod verify;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::cli::args::{Arguments, Check, Command};
 use crate::cli::session::Session;
@@ -57,7 +57,8 @@ use crate::error::{Error, Result};
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let arguments = resolve::own_files(arguments);
     let json = json(&arguments);
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let parsed = args::grammar().try_get_matches_from(arguments).and_then(|it| Arguments::from_arg_matches(&it));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => return ExitCode::from(terminal::usage(&error, json)),
     };

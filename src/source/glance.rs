@@ -77,6 +77,6 @@ mod tests {
         assert_eq!(changed(&|| fs::write(at("alone"), "longer").unwrap()).as_deref(), Some("alone"), "through a link");
         assert_eq!(changed(&|| fs::write(at("later"), "").unwrap()).as_deref(), Some("later"));
         assert_eq!(changed(&|| fs::remove_file(at("later")).unwrap()).as_deref(), Some("later"));
-        assert_eq!(changed(&|| fs::rename(at("tree/a"), at("tree/b")).unwrap()).is_some(), true);
+        assert!(changed(&|| fs::rename(at("tree/a"), at("tree/b")).unwrap()).is_some());
     }
 }

@@ -47,6 +47,7 @@ mod servers;
 mod signing;
 mod sigstore;
 mod size;
+mod upkeep;
 mod versions;
 mod wire;
 mod world;

@@ -10,7 +10,7 @@ use crate::error::{Error, Finding, Kind, Report, Result, printable};
 use crate::manifest::grammar::nearest;
 use crate::oci::{Digest, Reference};
 use crate::source::blocking;
-use crate::store::{Held, Kept, Store, Thing};
+use crate::store::{Held, Kept, Store, Thing, Tidy};
 
 /// Fewest hex digits of the beginning of a digest.
 const FEWEST_DIGITS: usize = 4;
@@ -58,7 +58,7 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
     for word in words {
         match find(&kept, word) {
             Ok(found) => drop(meant.insert(found)),
-            Err(finding) => report.add(finding),
+            Err(finding) => report.add(*finding),
         }
     }
     report.pass()?;
@@ -95,12 +95,19 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
     for kept in left.values().filter(|kept| touched.contains(&kept.root.digest)) {
         tidy.rename(kept)?;
     }
+    free(&tidy, &left, &gone, &mut done)?;
+    done.untagged.sort();
+    Ok(done)
+}
+
+/// Forgets the images that are gone, and removes what only they needed.
+fn free(tidy: &Tidy, left: &BTreeMap<Digest, Kept>, gone: &[Kept], done: &mut Done) -> Result<()> {
     let mut needed = BTreeSet::new();
     for kept in left.values() {
         needed.extend(tidy.reach(&kept.root.digest)?.blobs.into_keys());
     }
     let mut free = BTreeSet::new();
-    for kept in &gone {
+    for kept in gone {
         free.extend(tidy.reach(&kept.root.digest)?.blobs.into_keys());
         tidy.forget(kept)?;
         done.images.push(kept.root.digest);
@@ -113,12 +120,11 @@ fn work(store: &Store, words: &[String]) -> Result<Done> {
         done.freed += tidy.remove(one)?;
         done.blobs += 1;
     }
-    done.untagged.sort();
-    Ok(done)
+    Ok(())
 }
 
 /// The image that a word means: by one of its names, else by the beginning of its digest.
-fn find(images: &[Kept], word: &str) -> Result<Meant, Finding> {
+fn find(images: &[Kept], word: &str) -> Result<Meant, Box<Finding>> {
     let shown = printable(word);
     let finding = |what: String| Finding::error("unknown-image", what).kind(Kind::Usage);
     let mut named: Vec<(Digest, &String, Reference)> = Vec::new();
@@ -143,8 +149,8 @@ fn find(images: &[Kept], word: &str) -> Result<Meant, Finding> {
             (_, Some((digest, name, _))) => return Ok(Meant::Name(*digest, (*name).clone())),
             (several, _) => {
                 let names: Vec<&str> = several.iter().map(|(_, name, _)| name.as_str()).collect();
-                return Err(finding(format!("`{shown}` is the name of {} images", several.len()))
-                    .help(format!("name one with its tag: {}", names.join(", "))));
+                let finding = finding(format!("`{shown}` is the name of {} images", several.len()));
+                return Err(Box::new(finding.help(format!("name one with its tag: {}", names.join(", ")))));
             }
         }
     }
@@ -157,17 +163,17 @@ fn find(images: &[Kept], word: &str) -> Result<Meant, Finding> {
             [] => {}
             several => {
                 let all: Vec<String> = several.iter().map(|one| one.root.digest.to_string()).collect();
-                return Err(finding(format!("`{shown}` begins {} digests", several.len()))
-                    .help(format!("write more of it: {}", all.join(", "))));
+                let finding = finding(format!("`{shown}` begins {} digests", several.len()));
+                return Err(Box::new(finding.help(format!("write more of it: {}", all.join(", ")))));
             }
         }
     }
     let finding = finding(format!("the local store holds no image `{shown}`"));
     let known = named.iter().map(|(_, name, _)| name.as_str());
-    Err(match near(word, known) {
+    Err(Box::new(match near(word, known) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("`stillframe images` lists them"),
-    })
+    }))
 }
 
 /// The name that is nearest to a word, whole or without the registry and the path before its last part.

@@ -8,6 +8,7 @@ pub use graph::{Graph, Paper, belongs};
 pub use rules::{Rules, Verdict, Verdicts, judge};
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -42,14 +43,14 @@ pub async fn survey(ctx: &Ctx, name: &Repository, times: bool) -> Result<Graph> 
     let mut graph = Graph::default();
     let mut ahead = Vec::new();
     for (tag, digest, document) in found.into_iter().flatten() {
-        if !graph.papers.contains_key(&digest) {
+        if let Entry::Vacant(free) = graph.papers.entry(digest) {
             let mut paper = Paper::of(&document);
             if times && belongs(&tag).is_none() {
                 paper.created = created(ctx, name, &document).await?;
             }
             ahead.push(digest);
             ahead.extend(&paper.children);
-            graph.papers.insert(digest, paper);
+            free.insert(paper);
         }
         graph.tags.insert(tag, digest);
     }

@@ -151,7 +151,11 @@ async fn store(ctx: &Ctx, kept: &Kept) -> Result<Image> {
     if let Some(root) = &root {
         // Before anything of it is read: nobody may remove parts of it while it is in use.
         let (store, digest) = (ctx.store.clone(), root.digest);
-        blocking(move || Ok(store.mark_image(&digest))).await?;
+        let mark = move || {
+            store.mark_image(&digest);
+            Ok(())
+        };
+        blocking(mark).await?;
     }
     let root = match (root, kept) {
         (Some(root), _) => Descriptor::new(&root.media_type, root.digest, root.size),

@@ -77,7 +77,7 @@ fn without_an_engine_run_says_what_is_missing() {
     assert!(done.stderr.contains("docker-archive"), "{}", done.stderr);
     let done = docker(project.run(["run", "--engine", "docker"])).fails(5);
     assert!(done.stderr.contains("no program `docker`"), "{}", done.stderr);
-    assert_eq!(project.store().join("blobs").exists(), false, "nothing is built for nobody");
+    assert!(!project.store().join("blobs").exists(), "nothing is built for nobody");
 }
 
 /// Waits until the program has said this.

@@ -109,7 +109,7 @@ fn unknown_images_are_told_all_at_once_with_their_places() {
     );
     project.write("b.yaml", "a: [1\n");
     let done = project.run(["resolve", "-f", "b.yaml"]).fails(2);
-    assert!(done.stderr.contains("b.yaml:2:1"), "{}", done.stderr);
+    assert!(done.stderr.contains("b.yaml:1:7"), "{}", done.stderr);
     project.run(["resolve", "-f", "missing.yaml"]).fails(2);
 }
 
