@@ -323,6 +323,9 @@ zipped("link.zip", ("d", 0o120777, CANARY), ("d/f", 0o100644, evil))
 zipped("twice.zip", ("a", 0o100644, b"1"), ("a", 0o100644, b"2"))
 "#;
 
+/// The calls that open, make, move or remove files, or change their modes.
+const CALLS: &str = "trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,chmod,fchmodat,mknod,mknodat,rmdir,truncate,chown,fchownat";
+
 #[test]
 fn arc_06_no_archive_reaches_the_file_system() {
     let project = Project::new("[image]\nbase = \"scratch\"\n");
@@ -338,35 +341,63 @@ fn arc_06_no_archive_reaches_the_file_system() {
         .collect();
     archives.sort();
     assert_eq!(archives.len(), 16);
-    let calls = "trace=open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,chmod,fchmodat";
     for archive in &archives {
         let table = format!("[image]\nbase = \"scratch\"\n[[archive]]\nsrc = \"{archive}\"\ndest = \"/app\"\n");
         project.manifest(&table);
         let (log, out) = (project.out("log"), project.out("out"));
         let mut command = peer("strace");
         project.prepare(&mut command);
-        command.args(["-f", "-qq", "-e", calls, "-o"]).arg(&log).arg(program());
+        command.args(["-f", "-qq", "-e", CALLS, "-o"]).arg(&log).arg(program());
         command.args(["build", "-o", &format!("oci:{}", out.display())]);
         let output = command.output().unwrap();
         refused(&output, 2, &[archive]);
-        for line in fs::read_to_string(&log).unwrap().lines() {
-            let writes =
-                !line.contains("open") || ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| line.contains(flag));
-            let ours = line.contains(&format!("\"{}", project.home().display()));
-            assert!(!writes || ours || !line.contains('"') || line.contains("/dev/null"), "{archive}: {line}");
-        }
+        writes_only_into(&fs::read_to_string(&log).unwrap(), &project.home(), archive);
         assert!(!out.exists(), "{archive}");
     }
+    kept(&project);
     assert_eq!(fs::read_to_string(canary.join("here")).unwrap(), "untouched");
     assert_eq!(fs::read_dir(&canary).unwrap().count(), 1);
 }
 
+/// Everything that fuzzing has kept is read in one run, which writes nowhere but into the store.
+fn kept(project: &Project) {
+    let mut table = String::from("[image]\nbase = \"scratch\"\n");
+    let mut count = 0;
+    for target in ["archive", "tar", "zip"] {
+        for entry in fs::read_dir(checkout().join("fuzz/corpus").join(target)).unwrap() {
+            let name = format!("kept/{target}-{count}");
+            project.write(&name, fs::read(entry.unwrap().path()).unwrap());
+            table += &format!("[[archive]]\nsrc = \"{name}\"\ndest = \"/kept/{count}\"\n");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+    project.manifest(&table);
+    let log = project.out("log");
+    let mut command = peer("strace");
+    project.prepare(&mut command);
+    let output = command.args(["-f", "-qq", "-e", CALLS, "-o"]).arg(&log).arg(program()).arg("build").output().unwrap();
+    refused(&output, 2, &["kept/zip-"]);
+    writes_only_into(&fs::read_to_string(&log).unwrap(), &project.home(), "the kept corpus");
+}
+
+/// Each call that could change a file names one of the store.
+fn writes_only_into(log: &str, home: &Path, what: &str) {
+    for line in log.lines() {
+        let writes = !line.contains("open") || ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|flag| line.contains(flag));
+        let ours = line.contains(&format!("\"{}", home.display()));
+        assert!(!writes || ours || !line.contains('"') || line.contains("/dev/null"), "{what}: {line}");
+    }
+}
+
 /// Archives that ask for more than they are: the name, what is said of it, and how Python makes it.
-const BOMBS: [(&str, &str, &str); 6] = [
+const BOMBS: [(&str, &str, &str); 8] = [
     ("zeros.tar.gz", "zeros follow behind the end", "bomb(name, b'', gzip.compress)"),
     ("file.tar.gz", "it unpacks to more than", "bomb(name, header(b'0', 4 << 30), gzip.compress)"),
     ("file.tar.xz", "it unpacks to more than", "bomb(name, header(b'0', 4 << 30), lzma.compress)"),
     ("file.tar.bz2", "it unpacks to more than", "bomb(name, header(b'0', 4 << 30), bz2.compress)"),
+    ("file.tar.zst", "it unpacks to more than", "frames(name, header(b'0', 4 << 30))"),
+    ("window.tar.zst", "at entry 1", "window(name, 31)"),
     ("claim.tar", "ends after", "claim(name, b'0', 1 << 62)"),
     ("pax.tar", "1048576 are allowed", "claim(name, b'x', 64 << 20)"),
 ];
@@ -382,6 +413,21 @@ def bomb(name, head, pack):
         out.write(pack(head))
         # Streams one behind the other are one stream: 4 GiB of zeros.
         out.write(pack(bytes(16 << 20)) * 256)
+def frames(name, head):
+    # RFC 8878: frames without a size, of raw blocks and of blocks that repeat one byte.
+    def frame(*blocks):
+        data = b"\x28\xb5\x2f\xfd\x00" + bytes([10 << 3])
+        for at, (kind, size, bytes_) in enumerate(blocks):
+            data += (size << 3 | kind << 1 | (at == len(blocks) - 1)).to_bytes(3, "little") + bytes_
+        return data
+    with open(name, "wb") as out:
+        out.write(frame((0, 512, head)))
+        out.write(frame(*[(1, 128 << 10, b"\0")] * 1024) * 32)
+def window(name, bits):
+    # One frame that asks for a window of so many bits, and has what could follow.
+    with open(name, "wb") as out:
+        out.write(b"\x28\xb5\x2f\xfd\x00" + bytes([bits - 10 << 3]))
+        out.write((128 << 10 << 3 | 1 << 1).to_bytes(3, "little") + b"\0")
 def claim(name, kind, size):
     with open(name, "wb") as out:
         out.write(header(kind, size) + bytes(10240))

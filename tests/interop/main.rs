@@ -32,6 +32,7 @@ mod machines;
 #[path = "../it/sigstore/mod.rs"]
 mod mock;
 mod nginx;
+mod offline;
 mod packages;
 mod peers;
 mod places;

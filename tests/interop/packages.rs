@@ -267,9 +267,9 @@ fn a_distroless_image_of_packages_runs() {
     assert_eq!(results[3], (true, "/usr/share/ca-certificates/mozilla/ISRG_Root_X1.crt: OK\n".into()));
 }
 
-/// Nothing is started: not while packages are chosen, not while they are laid out (PKG-04).
+/// Nothing is started: not while packages are chosen, not while they are laid out.
 #[test]
-fn nothing_of_a_package_is_run() {
+fn pkg_04_nothing_of_a_package_is_run() {
     let project = Project::new(&manifest("", "nginx", ""));
     let log = project.out("trace");
     for words in [&["update"][..], &["build"]] {

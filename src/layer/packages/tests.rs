@@ -178,9 +178,8 @@ fn accounts_and_certificates_are_made_and_packages_recorded() {
     }
 }
 
-/// PKG-04.
 #[test]
-fn what_was_not_run_is_told_with_what_it_means() {
+fn pkg_04_what_was_not_run_is_told_with_what_it_means() {
     let users = "#!/bin/sh\nset -e\nif [ \"$1\" = configure ]; then\n  adduser --system x || true\nfi\n# chown x\n";
     let links = "#!/bin/sh\nupdate-alternatives --install /usr/bin/awk awk \\\n  /usr/bin/mawk 5 --slave /usr/share/man/man1/awk.1.gz awk.1.gz /usr/share/man/man1/mawk.1.gz\n";
     let service = "#!/bin/sh\nif deb-systemd-invoke start x; then deb-systemd-helper enable x; fi\n";

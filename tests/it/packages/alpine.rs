@@ -150,9 +150,8 @@ fn relations_and_conflicts_are_those_of_apk() {
     project(&repo, "install = [\"busybox~1.3\"]").run(["update"]).fails(2);
 }
 
-/// PKG-01 and PKG-03.
 #[test]
-fn an_index_is_believed_only_with_its_signature_and_not_older_than_before() {
+fn pkg_01_and_03_an_index_is_believed_only_with_its_signature_and_not_older_than_before() {
     let repo = Repo::start(Over::Sha1, BUILT, &world());
     let project = project(&repo, "install = [\"busybox\"]");
     let good = repo.mirror.get(INDEX);
@@ -184,9 +183,9 @@ fn an_index_is_believed_only_with_its_signature_and_not_older_than_before() {
     project.run(["update", "--allow-older"]).success();
 }
 
-/// PKG-02: a package must be the one that its index knows, to the last byte, when it is locked and when it is built.
+/// A package must be the one that its index knows, to the last byte, when it is locked and when it is built.
 #[test]
-fn a_package_is_the_one_that_its_index_knows() {
+fn pkg_02_a_package_is_the_one_that_its_index_knows() {
     let repo = Repo::start(Over::Sha1, BUILT, &world());
     let path = "v1/main/x86_64/busybox-1.36.1-r2.apk";
     let good = repo.mirror.get(path);

@@ -156,9 +156,8 @@ fn the_bill_of_materials_lists_the_locked_packages_and_provenance_the_lock() {
     assert!(names.iter().any(|name| name.ends_with("/pool/libapp_1.0-1_amd64.deb")), "{names:?}");
 }
 
-/// PKG-04.
 #[test]
-fn scripts_are_never_run_but_told() {
+fn pkg_04_scripts_are_never_run_but_told() {
     let repo = usual();
     let project = project(&repo, "install = [\"app\"]");
     project.run(["update"]).success();

@@ -40,7 +40,11 @@ pub(crate) fn release(bytes: &[u8]) {
     }
     if let Ok(read) = release::read(text).inspect_err(told) {
         assert!(read.files.len() <= text.lines().count() && read.names.len() <= 2);
-        assert!(read.files.keys().all(|path| !path.is_empty() && !path.contains(char::is_whitespace)));
+        assert!(
+            read.files
+                .keys()
+                .all(|path| !path.is_empty() && !path.contains(|character: char| character.is_ascii_whitespace()))
+        );
     }
 }
 
