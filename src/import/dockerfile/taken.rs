@@ -4,7 +4,7 @@
 use super::File;
 use super::copy::{Flags, Goal, Origin, into, trimmed};
 use super::stage::Stage;
-use crate::import::context::{Kind, absolute, join, relative};
+use crate::import::context::{Kind, join, relative};
 use crate::import::draft::{Entry, Remarks, What};
 use crate::import::value::escape;
 use crate::oci::Reference;
