@@ -14,7 +14,7 @@ const PROGRAMS: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/loc
 
 impl Stage {
     /// Files of another stage: those that it has from the context or an image, else what it would have built.
-    pub(super) fn from_stage(
+    pub(super) fn take_from_stage(
         &mut self,
         file: &File<'_>,
         stage: &Stage,
@@ -107,7 +107,7 @@ impl Stage {
     }
 
     #[allow(clippy::too_many_arguments, reason = "one place calls it")]
-    pub(super) fn from_image(
+    pub(super) fn take_from_image(
         &mut self,
         file: &File<'_>,
         at: usize,
