@@ -64,9 +64,9 @@ impl Stage {
                 Some(stage) => {
                     self.copied.insert(stage);
                     self.copied.extend(earlier[stage].copied.iter().copied());
-                    self.from_stage(file, &earlier[stage], &path, &goal, &flags, std::mem::take(&mut remarks));
+                    self.take_from_stage(file, &earlier[stage], &path, &goal, &flags, std::mem::take(&mut remarks));
                 }
-                None => self.from_image(file, at, &from, &path, &goal, &flags, std::mem::take(&mut remarks)),
+                None => self.take_from_image(file, at, &from, &path, &goal, &flags, std::mem::take(&mut remarks)),
             }
         }
     }

@@ -4,7 +4,7 @@
 use super::File;
 use super::copy::{Flags, Goal, Origin, into, trimmed};
 use super::stage::Stage;
-use crate::import::context::{Kind, absolute, join, relative};
+use crate::import::context::{Kind, join, relative};
 use crate::import::draft::{Entry, Remarks, What};
 use crate::import::value::escape;
 use crate::oci::Reference;
@@ -14,7 +14,7 @@ const PROGRAMS: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/loc
 
 impl Stage {
     /// Files of another stage: those that it has from the context or an image, else what it would have built.
-    pub(super) fn from_stage(
+    pub(super) fn take_from_stage(
         &mut self,
         file: &File<'_>,
         stage: &Stage,
@@ -107,7 +107,7 @@ impl Stage {
     }
 
     #[allow(clippy::too_many_arguments, reason = "one place calls it")]
-    pub(super) fn from_image(
+    pub(super) fn take_from_image(
         &mut self,
         file: &File<'_>,
         at: usize,
