@@ -1,8 +1,8 @@
 //! Stage 10: the command line's grammar (`docs/cli.md`). Words in, choices out.
 
 mod check;
-mod init;
 mod examples;
+mod init;
 mod inside;
 mod local;
 mod login;
@@ -26,8 +26,8 @@ use crate::ship::{Destination, Goal};
 use crate::source::Place;
 
 pub use check::Check;
-pub use init::Init;
 pub use examples::grammar;
+pub use init::Init;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
 pub use login::Login;
