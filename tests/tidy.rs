@@ -56,7 +56,8 @@ const WORLD: &[(&str, &[&str])] = &[
     ("TcpStream", &[]),
     ("UnixStream", &[]),
     ("reqwest", &["registry/", "ship/engine.rs"]),
-    ("SystemTime", &["store/draft.rs", "registry/"]),
+    // `store/seen.rs` tells what is too young to be remembered.
+    ("SystemTime", &["store/draft.rs", "store/seen.rs", "registry/"]),
     ("Instant", &["registry/"]),
     // A scan writes no byte of an image, so it may know which day it is.
     ("Timestamp::now", &["registry/", "cli/scan/mod.rs"]),

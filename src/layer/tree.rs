@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::source::Stretch;
+pub use crate::store::Seen;
 
 /// The entries of one layer by path: relative, without `./` and without a trailing `/`, in the order of their bytes, so that
 /// a directory stands before what is in it. A whiteout stands under its `.wh.` name.
@@ -71,19 +72,6 @@ pub struct Disk {
     pub below: Option<Arc<str>>,
     /// What `lstat` said.
     pub seen: Seen,
-}
-
-/// The facts by which a change is noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seen {
-    /// Bytes.
-    pub size: u64,
-    /// Device and inode.
-    pub inode: (u64, u64),
-    /// Modification time, seconds and nanoseconds.
-    pub modified: (i64, i64),
-    /// Change time, seconds and nanoseconds.
-    pub changed: (i64, i64),
 }
 
 impl Disk {

@@ -132,7 +132,15 @@ fn change_amid(change: fn(&Path)) -> (Home, Result<(), String>) {
         });
     };
     let home = home();
-    let packed = super::pack(&entries, Compression::None, &home.1, super::threads(2), &Default::default(), &progress);
+    let packed = super::pack(
+        &entries,
+        Compression::None,
+        &home.1,
+        super::threads(2),
+        &Default::default(),
+        &progress,
+        &Default::default(),
+    );
     assert!(done.load(Ordering::SeqCst));
     (home, packed.map(drop).map_err(|error| error.error.message().to_string()))
 }
