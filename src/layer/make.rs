@@ -116,6 +116,8 @@ impl Bench {
             let what = format!("layer {}", job.label);
             ctx.say(Event::Begin { what: what.clone(), total: 0 });
             ctx.say(Event::End { what, how: "known" });
+            let whose = if stored { "" } else { "; its bytes are made when somebody needs them" };
+            ctx.say(Event::Detail { text: format!("layer {}: known{whose}", job.label) });
             return Ok(One { packed, stored, key: Some(key) });
         }
         let packed = self.pack(ctx, job)?;
@@ -160,6 +162,7 @@ impl Bench {
         let tree = self.tree(job);
         let packed = pack(tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress, &self.known)?;
         ctx.say(Event::End { what: what.clone(), how: "packed" });
+        ctx.say(Event::Detail { text: format!("layer {}: packed, {} bytes", job.label, packed.tar_size) });
         Ok(packed)
     }
 

@@ -35,21 +35,29 @@ impl Store {
         if self.0.memory == Memory::Off {
             return;
         }
-        let directory = self.root().join("tmp");
-        let write = || -> Result<(), Box<dyn std::error::Error>> {
-            std::fs::create_dir_all(&directory)?;
-            let mut file = draft::temporary(&directory, "memo-")?;
-            writeln!(file, "{}", Digest::of(fact).hex())?;
-            file.write_all(fact)?;
-            draft::publish(file, &self.memo_path(kind, key))?;
-            Ok(())
-        };
-        if let Err(cause) = write() {
+        if let Err(cause) = self.keep_fact(kind, key, fact) {
             self.note_once(
                 "memo",
                 format!("`{}` cannot be written, so nothing is remembered ({cause})", self.root().display()),
             );
         }
+    }
+
+    /// The same for a fact that is found out as well in the next run.
+    pub(super) fn remember_if_possible(&self, kind: &str, key: &Digest, fact: &[u8]) {
+        if self.0.memory != Memory::Off {
+            let _ = self.keep_fact(kind, key, fact);
+        }
+    }
+
+    fn keep_fact(&self, kind: &str, key: &Digest, fact: &[u8]) -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let directory = self.root().join("tmp");
+        std::fs::create_dir_all(&directory)?;
+        let mut file = draft::temporary(&directory, "memo-")?;
+        writeln!(file, "{}", Digest::of(fact).hex())?;
+        file.write_all(fact)?;
+        draft::publish(file, &self.memo_path(kind, key))?;
+        Ok(())
     }
 
     /// Forgets a fact that turned out to be wrong.

@@ -118,7 +118,7 @@ impl Store {
         }
         let right = verify();
         if right && seen.is_settled(moment) {
-            self.remember(KIND, &key, &seen.bytes());
+            self.remember_if_possible(KIND, &key, &seen.bytes());
         }
         right
     }

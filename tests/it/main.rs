@@ -4,6 +4,7 @@
 mod attest;
 mod bad;
 mod bases;
+mod caching;
 mod cli;
 mod conformance;
 mod copies;
