@@ -206,7 +206,7 @@ fn happen(project: &Project, event: &Event) {
             let Some(path) = pick(*at) else { return };
             let mut bytes = fs::read(path).unwrap();
             let length = bytes.len();
-            bytes.iter_mut().nth(bit / 8 % length.max(1)).into_iter().for_each(|byte| *byte ^= 1 << (bit % 8));
+            bytes.get_mut(bit / 8 % length.max(1)).into_iter().for_each(|byte| *byte ^= 1 << (bit % 8));
             fs::write(path, bytes).unwrap();
         }
         Event::Cut(at, size) => {

@@ -108,11 +108,14 @@ fn a_table_is_read_back_and_keeps_what_was_asked_for() {
     let key = |number: u32| short(&Digest::of(&number.to_le_bytes()));
     let fact = |number: u32| Fact {
         id: Some(Digest::of(&number.to_be_bytes())),
-        program: number % 2 == 0,
-        nature: (number % 5 == 0).then_some(Nature::Object),
-        text: (number % 7 == 0).then(|| number.to_string().into_bytes()),
+        program: number.is_multiple_of(2),
+        nature: (number.is_multiple_of(5)).then_some(Nature::Object),
+        text: (number.is_multiple_of(7)).then(|| number.to_string().into_bytes()),
         facts: Facts {
-            secrets: (number % 11 == 0).then(|| Secret::told("a private key", Some(3)).unwrap()).into_iter().collect(),
+            secrets: (number.is_multiple_of(11))
+                .then(|| Secret::told("a private key", Some(3)).unwrap())
+                .into_iter()
+                .collect(),
         },
     };
     let table = |numbers: std::ops::Range<u32>| {
