@@ -43,8 +43,8 @@ impl Store {
         }
     }
 
-    /// The same for a fact that is found out as well in the next run.
-    pub(super) fn remember_if_possible(&self, kind: &str, key: &Digest, fact: &[u8]) {
+    /// The same, without a word where the store cannot be written: it is found out as well in the next run.
+    pub fn remember_if_possible(&self, kind: &str, key: &Digest, fact: &[u8]) {
         if self.0.memory != Memory::Off {
             let _ = self.keep_fact(kind, key, fact);
         }

@@ -158,7 +158,7 @@ impl Known {
         let Some(place) = self.place.filter(|_| fresh.table.has_old()) else { return };
         let table = Table::joined(&self.old, &fresh.table, MOST_IDLE);
         if table.len() <= MOST_ROWS {
-            ctx.store.remember(KIND, &place, &table.bytes());
+            ctx.store.remember_if_possible(KIND, &place, &table.bytes());
         }
     }
 
