@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::bring::digest;
-use super::found::{Found, Kind};
+use super::found::Found;
+use super::listing::Kind;
 use super::read::seen;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -84,11 +85,11 @@ fn add(ctx: &Ctx, manifest: &Manifest, what: &What, found: &Found, inputs: &mut 
             let digest = digest(ctx, path, *seen)?;
             source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::File));
         }
-        (_, Found::Tree { root, entries }) => {
+        (_, Found::Tree(listing)) => {
             let mut list = Vec::new();
-            for (below, kind) in entries.iter() {
+            for (below, kind) in listing.iter() {
                 if let Kind::File(seen) = kind {
-                    list.push((below.to_string(), digest(ctx, &root.join(&**below), *seen)?));
+                    list.push((below.to_string(), digest(ctx, &listing.root().join(below), seen)?));
                 }
             }
             let digest = directory(&list);

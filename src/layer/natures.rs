@@ -30,7 +30,8 @@ pub struct Natures {
 
 /// Looks at the own files of all images; a file that several of them have is looked at once.
 pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Natures>> {
-    let mut known = Known::default();
+    // Of one image nothing is looked at twice.
+    let mut known = Known { keeps: placed.len() > 1, ..Known::default() };
     let mut all = Vec::new();
     for (at, image) in placed.iter().enumerate() {
         let natures = trees(ctx, &image.trees, &mut known);
@@ -42,6 +43,7 @@ pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Natures>
 /// The natures of files by where they are: a file of this machine, or a stretch of a blob.
 #[derive(Default)]
 struct Known {
+    keeps: bool,
     disk: BTreeMap<Seen, Option<Nature>>,
     stored: BTreeMap<Stretch, Option<Nature>>,
 }
@@ -50,8 +52,8 @@ impl Known {
     fn nature(&mut self, content: &Content, store: &Store) -> Result<Option<Nature>> {
         let known = match content {
             Content::Inline(_) => None,
-            Content::Disk(disk) => self.disk.get(&disk.seen),
-            Content::Stored(stretch) => self.stored.get(stretch),
+            Content::Disk(disk) => self.disk.get(&disk.seen()),
+            Content::Stored(stretch) => self.stored.get(&**stretch),
         };
         if let Some(known) = known {
             return Ok(known.clone());
@@ -64,9 +66,10 @@ impl Known {
             Content::Stored(stretch) => stored(stretch, store)?,
         };
         match content {
+            _ if !self.keeps => None,
             Content::Inline(_) => None,
-            Content::Disk(disk) => self.disk.insert(disk.seen, nature.clone()),
-            Content::Stored(stretch) => self.stored.insert(*stretch, nature.clone()),
+            Content::Disk(disk) => self.disk.insert(disk.seen(), nature.clone()),
+            Content::Stored(stretch) => self.stored.insert(**stretch, nature.clone()),
         };
         Ok(nature)
     }
@@ -85,10 +88,10 @@ fn trees(ctx: &Ctx, trees: &[Tree], known: &mut Known) -> Result<Natures, PackEr
         ctx.cancel.check()?;
         let blame = |error: Error| PackError { item: Some(entry.item), error };
         if programs::is_text(path.as_bytes()) && content.size() <= MOST_TEXT {
-            natures.texts.insert(path.clone(), text(content, &ctx.store).map_err(blame)?);
+            natures.texts.insert(path.to_string(), text(content, &ctx.store).map_err(blame)?);
         }
         let nature = known.nature(content, &ctx.store).map_err(blame)?;
-        natures.files.extend(nature.map(|nature| (path.clone(), nature)));
+        natures.files.extend(nature.map(|nature| (path.to_string(), nature)));
     }
     Ok(natures)
 }
