@@ -44,11 +44,11 @@ pub fn ask(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Result<V
             ctx.cancel.check()?;
             let blame = |error| explain(plan, image, PackError { item: Some(entry.item), error });
             if path.rsplit('/').next().is_some_and(|name| names.contains(name)) {
-                asked.texts.insert(path.clone(), text(content, &ctx.store).map_err(blame)?);
+                asked.texts.insert(path.to_string(), text(content, &ctx.store).map_err(blame)?);
             }
             let size = content.size();
             if size >= SMALLEST && sizes.get(&size).is_some_and(|count| *count > 1) {
-                asked.digests.insert(path.clone(), digest(ctx, content, known).map_err(blame)?);
+                asked.digests.insert(path.to_string(), digest(ctx, content, known).map_err(blame)?);
             }
         }
         all.push(asked);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::bring::digest;
-use super::found::{Found, Kind};
+use super::found::Found;
 use super::known::Known;
+use super::listing::Kind;
 use super::read::seen;
 use super::tree::Seen;
 use crate::ctx::Ctx;
@@ -93,11 +94,11 @@ fn add(
             let digest = digest(path, *seen)?;
             source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::File));
         }
-        (_, Found::Tree { root, entries }) => {
+        (_, Found::Tree(listing)) => {
             let mut list = Vec::new();
-            for (below, kind) in entries.iter() {
+            for (below, kind) in listing.iter() {
                 if let Kind::File(seen) = kind {
-                    list.push((below.to_string(), digest(&root.join(&**below), *seen)?));
+                    list.push((below.to_string(), digest(&listing.root().join(below), seen)?));
                 }
             }
             let digest = directory(&list);

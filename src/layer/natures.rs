@@ -31,7 +31,8 @@ pub struct Natures {
 
 /// Looks at the own files of all images; a file that several of them have is looked at once.
 pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Result<Vec<Natures>> {
-    let mut looked = Looked { known, disk: BTreeMap::new(), stored: BTreeMap::new() };
+    // Of one image nothing is looked at twice.
+    let mut looked = Looked { known, keeps: placed.len() > 1, disk: BTreeMap::new(), stored: BTreeMap::new() };
     let mut all = Vec::new();
     for (at, image) in placed.iter().enumerate() {
         let natures = trees(ctx, &image.trees, &mut looked);
@@ -43,6 +44,7 @@ pub fn natures(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Resu
 /// The natures of files by where they are: a file of this machine, or a stretch of a blob.
 struct Looked<'a> {
     known: &'a Known,
+    keeps: bool,
     disk: BTreeMap<Seen, Option<Nature>>,
     stored: BTreeMap<Stretch, Option<Nature>>,
 }
@@ -51,8 +53,8 @@ impl Looked<'_> {
     fn nature(&mut self, content: &Content, store: &Store) -> Result<Option<Nature>> {
         let known = match content {
             Content::Inline(_) => None,
-            Content::Disk(disk) => self.disk.get(&disk.seen),
-            Content::Stored(stretch) => self.stored.get(stretch),
+            Content::Disk(disk) => self.disk.get(&disk.seen()),
+            Content::Stored(stretch) => self.stored.get(&**stretch),
         };
         if let Some(known) = known {
             return Ok(known.clone());
@@ -68,9 +70,10 @@ impl Looked<'_> {
             Content::Stored(stretch) => stored(stretch, store)?,
         };
         match content {
+            _ if !self.keeps => None,
             Content::Inline(_) => None,
-            Content::Disk(disk) => self.disk.insert(disk.seen, nature.clone()),
-            Content::Stored(stretch) => self.stored.insert(*stretch, nature.clone()),
+            Content::Disk(disk) => self.disk.insert(disk.seen(), nature.clone()),
+            Content::Stored(stretch) => self.stored.insert(**stretch, nature.clone()),
         };
         self.known.looked(content, nature.as_ref(), None);
         Ok(nature)
@@ -101,10 +104,10 @@ fn trees(ctx: &Ctx, trees: &[Tree], looked: &mut Looked<'_>) -> Result<Natures, 
         ctx.cancel.check()?;
         let blame = |error: Error| PackError { item: Some(entry.item), error };
         if programs::is_text(path.as_bytes()) && content.size() <= MOST_TEXT {
-            natures.texts.insert(path.clone(), looked.text(content, &ctx.store).map_err(blame)?);
+            natures.texts.insert(path.to_string(), looked.text(content, &ctx.store).map_err(blame)?);
         }
         let nature = looked.nature(content, &ctx.store).map_err(blame)?;
-        natures.files.extend(nature.map(|nature| (path.clone(), nature)));
+        natures.files.extend(nature.map(|nature| (path.to_string(), nature)));
     }
     Ok(natures)
 }

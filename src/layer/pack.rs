@@ -111,7 +111,7 @@ fn write(tree: &Tree, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Content
         let (mode, facts) = write_entry(path, entry, pipe, &mut chunk, feed)?;
         modes.push(mode);
         if !facts.is_empty() {
-            contents.insert(path.clone(), facts);
+            contents.insert(path.to_string(), facts);
         }
     }
     feed.put(&tar::END)?;

@@ -43,7 +43,7 @@ pub fn content(content: &Content, store: &Store) -> Result<Source> {
         Content::Inline(bytes) => {
             Ok(Source { from: From::Memory(Cursor::new(bytes.clone())), left: bytes.len() as u64 })
         }
-        Content::Disk(disk) => open(disk.path(), disk.seen),
+        Content::Disk(disk) => open(disk.path(), disk.seen()),
         Content::Stored(stretch) => stored(stretch, store),
     }
 }

@@ -130,7 +130,7 @@ impl Known {
 
     /// Whether a content is too young to be remembered.
     fn is_young(&self, content: &Content) -> bool {
-        matches!(content, Content::Disk(disk) if !disk.seen.is_settled(self.moment))
+        matches!(content, Content::Disk(disk) if !disk.seen().is_settled(self.moment))
     }
 
     /// Takes what a whole content said.
@@ -191,7 +191,7 @@ impl Default for Known {
 fn key(content: &Content) -> Option<Key> {
     match content {
         Content::Inline(_) => None,
-        Content::Disk(disk) => Some(of_seen(&disk.seen)),
+        Content::Disk(disk) => Some(of_seen(&disk.seen())),
         Content::Stored(stretch) => Some(short(&place_of(stretch))),
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::known::Known;
+use super::listing::Listing;
 use super::pack::{PackError, Packed, pack, run};
 use super::pipe::Pipe;
 use super::read;
@@ -50,13 +51,13 @@ pub fn directory() -> Entry {
 }
 
 pub fn link(target: &str) -> Entry {
-    entry(Body::Link(target.to_string()), 0o777)
+    entry(Body::Link(target.into()), 0o777)
 }
 
 /// A file of this machine, as a listing would name it.
 pub fn disk(path: &Path) -> Entry {
     let seen = read::seen(&path.symlink_metadata().unwrap());
-    entry(Body::File(Content::Disk(Disk { root: Arc::from(path), below: None, seen })), 0o644)
+    entry(Body::File(Content::Disk(Disk::new(Arc::new(Listing::file(path, seen)), 0))), 0o644)
 }
 
 pub fn tree<const N: usize>(entries: [(&str, Entry); N]) -> Tree {
