@@ -40,7 +40,7 @@ impl Ctx {
     pub fn test(home: &std::path::Path, registries: registry::Client) -> Ctx {
         let sink = crate::event::nowhere();
         Ctx {
-            store: Store::new(home, true, sink.clone()),
+            store: Store::new(home, crate::store::Memory::Full, sink.clone()),
             registries,
             sink,
             jobs: NonZeroUsize::MIN.saturating_add(1),

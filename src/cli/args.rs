@@ -79,9 +79,12 @@ pub struct Global {
     /// How many threads compute; never changes a byte
     #[arg(long, value_name = "N", global = true)]
     pub jobs: Option<NonZeroUsize>,
-    /// Uses nothing that was remembered
+    /// Uses nothing that was remembered, and remembers nothing
     #[arg(long, global = true)]
     pub no_cache: bool,
+    /// Reads every file, and takes none for unchanged because it looks so
+    #[arg(long, global = true)]
+    pub paranoid: bool,
     /// Says more
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,

@@ -29,7 +29,14 @@ pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Mad
 /// Reads all contents without packing them, and judges what is known then.
 pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report> {
     let (task, plan, placed) = (session.ctx.clone(), prepared.plan.clone(), prepared.placed.clone());
-    let reading = move || Ok((layer::look(&task, &plan, &placed)?, layer::ask(&task, &plan, &placed)?));
+    let known = prepared.known.clone();
+    let reading = move || {
+        let contents = layer::look(&task, &plan, &placed, &known)?;
+        known.settle();
+        let asked = layer::ask(&task, &plan, &placed, &known)?;
+        known.save(&task);
+        Ok((contents, asked))
+    };
     let read = aside(&session.ctx, reading).await?;
     early(prepared, Some(&read))
 }

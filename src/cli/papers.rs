@@ -8,7 +8,7 @@ use super::args::{Provenance, Sbom};
 use super::prepare::{Made, Prepared, aside, make, prepare};
 use super::session::{Session, builder};
 use crate::error::{Error, Result};
-use crate::layer::{self, Found};
+use crate::layer::{self, Found, Known};
 use crate::manifest::Manifest;
 use crate::oci::json::canonical;
 use crate::plan::Plan;
@@ -56,21 +56,23 @@ fn print(session: &Session<'_>, document: &Value) -> Result<()> {
 pub struct Asked {
     manifest: Arc<Manifest>,
     plan: Arc<Plan>,
+    known: Arc<Known>,
     found: Arc<Vec<Vec<Found>>>,
 }
 
 impl Asked {
     /// The part of a plan that is told of.
     pub fn of(prepared: &Prepared) -> Asked {
-        let Prepared { manifest, plan, found, .. } = prepared;
-        Asked { manifest: manifest.clone(), plan: plan.clone(), found: found.clone() }
+        let Prepared { manifest, plan, known, found, .. } = prepared;
+        Asked { manifest: manifest.clone(), plan: plan.clone(), known: known.clone(), found: found.clone() }
     }
 }
 
 /// The provenance of what was made.
 pub async fn origin(session: &Session<'_>, made: &Made, asked: &Asked, builder: Builder) -> Result<Value> {
     let (task, manifest, found) = (session.ctx.clone(), asked.manifest.clone(), asked.found.clone());
-    let inputs = aside(&session.ctx, move || layer::inputs(&task, &manifest, &found)).await?;
+    let known = asked.known.clone();
+    let inputs = aside(&session.ctx, move || layer::inputs(&task, &manifest, &found, &known)).await?;
     Ok(provenance::provenance(&Facts {
         manifest: &asked.manifest,
         plan: &asked.plan,

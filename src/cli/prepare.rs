@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Kind, Report, Result};
 use crate::event::Event;
 use crate::image::{self, Artifact, Parts};
-use crate::layer::{self, Asked, Contents, Found, Input, Natures, Placed};
+use crate::layer::{self, Asked, Contents, Found, Input, Known, Natures, Placed};
 use crate::manifest::values::Created;
 use crate::manifest::{self, Location, Manifest, Unpinned};
 use crate::oci::Platform;
@@ -41,6 +41,8 @@ pub struct Prepared {
     pub placed: Arc<Vec<Placed>>,
     /// What the own files of each image are.
     pub natures: Arc<Vec<Natures>>,
+    /// What is known of the contents of files.
+    pub known: Arc<Known>,
     /// What was found and does not end the work.
     pub report: Report,
     /// Who waits for layers while others are packed.
@@ -99,7 +101,7 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
     let Again { only, created, file } = again.clone();
     let file = file.unwrap_or_else(|| session.options.file.clone());
     let (sets, task) = (session.options.set.clone(), ctx.clone());
-    let (manifest, lock, found, mut report) = aside(ctx, move || {
+    let (manifest, lock, known, found, mut report) = aside(ctx, move || {
         let location = manifest::locate::locate(&file)?;
         let manifest::Read { mut manifest, mut report } = manifest::read(&location, &outside(&sets));
         if let Some(only) = &only {
@@ -109,8 +111,9 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
             manifest.created = Created::At(created);
         }
         let lock = locked(&location, &manifest, only.as_ref(), &mut report)?;
+        let known = Known::load(&task, &manifest.directory);
         let found = layer::gather(&task, &manifest, &mut report)?;
-        Ok((manifest, lock, Arc::new(found), report))
+        Ok((manifest, lock, Arc::new(known), Arc::new(found), report))
     })
     .await?;
     for image in &manifest.unpinned {
@@ -145,9 +148,20 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
         plan.notes.iter().for_each(|note| ctx.note(note.clone()));
     }
     let placed = Arc::new(placed);
-    let (task, of_plan, of_placed) = (ctx.clone(), plan.clone(), placed.clone());
-    let natures = Arc::new(aside(ctx, move || layer::natures(&task, &of_plan, &of_placed)).await?);
-    Ok(Prepared { manifest: Arc::new(manifest), found, plan, bases, indexes, placed, natures, report, told: None })
+    let (task, of_plan, of_placed, before) = (ctx.clone(), plan.clone(), placed.clone(), known.clone());
+    let natures = Arc::new(aside(ctx, move || layer::natures(&task, &of_plan, &of_placed, &before)).await?);
+    Ok(Prepared {
+        manifest: Arc::new(manifest),
+        found,
+        plan,
+        bases,
+        indexes,
+        placed,
+        natures,
+        known,
+        report,
+        told: None,
+    })
 }
 
 /// The lock of a manifest that needs one; what it lacks goes into the report.
@@ -298,19 +312,24 @@ async fn files(session: &Session<'_>, plan: &Plan, image: &ImagePlan, base: &sou
 
 /// Packs the layers and puts the images together.
 pub async fn make(session: &Session<'_>, prepared: Prepared) -> Result<Made> {
-    let Prepared { plan, found, bases, indexes, placed, natures, report, told, .. } = prepared;
+    let Prepared { plan, found, bases, indexes, placed, natures, known, report, told, .. } = prepared;
     let imports = plan.images.iter().zip(&*found).map(|(image, found)| layer::imports(&image.items, found)).collect();
     let users: Vec<String> = placed.iter().map(|placed| placed.user.clone()).collect();
-    let layers = layer::make_all(&session.ctx, &plan, &placed, told).await?;
+    let (layers, recipes) = layer::make_all(&session.ctx, &plan, &placed, &known, told).await?;
     let of_layer = |(name, packed): &(String, layer::Packed)| (name.clone(), packed.modes.clone());
     let modes = layers.iter().map(|layers| layers.iter().map(of_layer).collect()).collect();
     let of_image = |layers: &layer::Made| layers.iter().flat_map(|(_, packed)| packed.facts.clone()).collect();
     let contents = layers.iter().map(of_image).collect();
     let (task, at, own) = (session.ctx.clone(), plan.clone(), placed.clone());
-    let asked = aside(&session.ctx, move || layer::ask(&task, &at, &own)).await?;
+    let asked = aside(&session.ctx, move || {
+        let asked = layer::ask(&task, &at, &own, &known)?;
+        known.save(&task);
+        Ok(asked)
+    });
+    let asked = asked.await?;
     let parts = bases.iter().zip(users).zip(layers).map(|((base, user), layers)| Parts { base, user, layers });
     let artifact = image::assemble(&plan, parts.collect())?;
-    let blobs = Blobs::new(&artifact, &bases);
+    let blobs = Blobs::new(&artifact, &bases).with(recipes);
     let target = Target { names: plan.names.clone(), tags: plan.tags.clone(), ..Target::default() };
     Ok(Made { artifact, blobs, bases, target, plan, indexes, placed, natures, modes, imports, contents, asked, report })
 }

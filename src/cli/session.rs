@@ -15,7 +15,7 @@ use crate::manifest::Outside;
 use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
-use crate::store::Store;
+use crate::store::{Memory, Store};
 use crate::trust::keys;
 use crate::trust::provenance::Builder;
 use crate::trust::root::RootOptions;
@@ -43,7 +43,7 @@ impl<'a> Session<'a> {
         let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let settings = Settings::from_environment(options.offline)?;
         let ctx = Ctx {
-            store: Store::new(&home()?, !options.no_cache, sink.clone()),
+            store: Store::new(&home()?, memory(options), sink.clone()),
             registries: Client::new(settings.clone(), sink.clone(), cancel.clone())?,
             sink,
             jobs: options.jobs.unwrap_or(available),
@@ -94,6 +94,15 @@ impl<'a> Session<'a> {
     /// How long things may take.
     pub fn patience(&self) -> &Patience {
         &self.settings.patience
+    }
+}
+
+/// What is made of things that were remembered.
+fn memory(options: &Global) -> Memory {
+    match options {
+        Global { no_cache: true, .. } => Memory::Off,
+        Global { paranoid: true, .. } => Memory::Careful,
+        _ => Memory::Full,
     }
 }
 

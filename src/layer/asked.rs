@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::known::Known;
 use super::make::explain;
 use super::pack::PackError;
 use super::place::Placed;
@@ -30,7 +31,7 @@ pub struct Asked {
 }
 
 /// Reads what the rules of the plan ask for; nothing where they ask for nothing.
-pub fn ask(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Asked>> {
+pub fn ask(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Result<Vec<Asked>> {
     let names: BTreeSet<&str> = plan.checks.files.iter().filter_map(|check| check.path.rsplit('/').next()).collect();
     let twins = plan.checks.sets(&MAX_WASTED);
     let mut all = Vec::new();
@@ -43,11 +44,11 @@ pub fn ask(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Asked>> {
             ctx.cancel.check()?;
             let blame = |error| explain(plan, image, PackError { item: Some(entry.item), error });
             if path.rsplit('/').next().is_some_and(|name| names.contains(name)) {
-                asked.texts.insert(path.clone(), text(content, &ctx.store).map_err(blame)?);
+                asked.texts.insert(path.to_string(), text(content, &ctx.store).map_err(blame)?);
             }
             let size = content.size();
             if size >= SMALLEST && sizes.get(&size).is_some_and(|count| *count > 1) {
-                asked.digests.insert(path.clone(), digest(ctx, content).map_err(blame)?);
+                asked.digests.insert(path.to_string(), digest(ctx, content, known).map_err(blame)?);
             }
         }
         all.push(asked);
@@ -67,6 +68,10 @@ fn text(content: &Content, store: &Store) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn digest(ctx: &Ctx, content: &Content) -> Result<Digest> {
+fn digest(ctx: &Ctx, content: &Content, known: &Known) -> Result<Digest> {
+    let Content::Disk(_) = content else { return read::digest(ctx, read::content(content, &ctx.store)?) };
+    if let Some(digest) = known.id(content) {
+        return Ok(digest);
+    }
     read::digest(ctx, read::content(content, &ctx.store)?)
 }

@@ -126,8 +126,8 @@ impl Known {
         let text = format!("{}: {} of {} entries taken", printable(name), chosen.len(), members.len());
         ctx.say(Event::Detail { text });
         let body = |chosen: &Chosen| match &members[chosen.at].body {
-            member::Body::File(stretch) => Body::File(Content::Stored(*stretch)),
-            member::Body::Link(target) => Body::Link(target.clone()),
+            member::Body::File(stretch) => Body::File(Content::Stored(Box::new(*stretch))),
+            member::Body::Link(target) => Body::Link(target.as_str().into()),
             member::Body::Directory | member::Body::Device => Body::Directory,
         };
         let piece = |chosen: Chosen| Piece { body: body(&chosen), path: chosen.path, mode: chosen.mode };
@@ -258,10 +258,10 @@ async fn bodies(ctx: &Ctx, image: &source::Base, nodes: &[(String, Node)], chose
     for chosen in chosen {
         let body = match &nodes[chosen.at].1.kind {
             source::Kind::File { .. } => match stretches.next() {
-                Some(stretch) => Body::File(Content::Stored(stretch)),
+                Some(stretch) => Body::File(Content::Stored(Box::new(stretch))),
                 None => return Err(Error::bug("a file of an image was not taken")),
             },
-            source::Kind::Link(target) => Body::Link(String::from_utf8_lossy(target).into_owned()),
+            source::Kind::Link(target) => Body::Link(String::from_utf8_lossy(target).into()),
             source::Kind::Directory | source::Kind::Other => Body::Directory,
         };
         pieces.push(Piece { body, path: chosen.path, mode: chosen.mode });

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::listing::Listing;
 use super::packages::Laid;
 use super::roots::Certificate;
 use super::tree::{Body, Mode, Seen};
@@ -20,7 +21,7 @@ pub enum Found {
     /// A rendered file, and the digest of the file that it was rendered from.
     Text(Arc<[u8]>, Digest),
     /// A directory's contents: sorted by path.
-    Tree { root: Arc<Path>, entries: Arc<Vec<(Arc<str>, Kind)>> },
+    Tree(Arc<Listing>),
     /// Certificates, and the names and digests of the files that they stand in.
     Certificates(Arc<Vec<Certificate>>, Vec<(String, Digest)>),
     /// The bundle that they make together with those of the base.
@@ -51,15 +52,4 @@ pub struct Piece {
     pub body: Body,
     /// Its permission bits.
     pub mode: Mode,
-}
-
-/// One thing in a copied directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A file.
-    File(Seen),
-    /// A directory.
-    Directory,
-    /// A link and its target.
-    Link(String),
 }

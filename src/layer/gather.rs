@@ -11,8 +11,9 @@ use self::walk::{Place as At, Walk};
 use rustix::fs::FileType;
 
 pub use self::walk::stays_inside;
-use super::found::{Found, Kind};
+use super::found::Found;
 use super::ignore::{Globs, ImageIgnore};
+use super::listing::Listing;
 use super::read::seen;
 use super::roots;
 use crate::ctx::Ctx;
@@ -280,14 +281,15 @@ impl Gather<'_> {
         let Some(globs) = globs(&copy.include, &copy.exclude, &copy.source.place, self.report) else {
             return Ok(Found::Nothing);
         };
-        let mut walk = Walk { copy, globs, matched: vec![false; copy.include.len()], entries: Vec::new() };
+        let listing = Listing::new(root.clone());
+        let mut walk = Walk { copy, globs, matched: vec![false; copy.include.len()], listing };
         let handle = walk::open(rustix::fs::CWD, &root).map_err(|cause| {
             Error::io(format!("reading the directory `{}`", printable(&copy.source.written)), cause)
         })?;
         self.walk(&mut walk, &At { handle, path: &root, below: "" }, 0)?;
         unmatched(&copy.include, &walk.matched, &copy.source.written, self.report);
-        let mut entries = walk.entries;
-        if copy.include.is_empty() && entries.is_empty() {
+        let mut listing = walk.listing;
+        if copy.include.is_empty() && listing.is_empty() {
             self.report.add(
                 Finding::error(
                     "empty-source",
@@ -297,8 +299,8 @@ impl Gather<'_> {
                 .help("make an empty directory with `[[dir]]`"),
             );
         }
-        entries.sort_by(|(one, _), (two, _)| one.cmp(two));
-        Ok(Found::Tree { root: root.into(), entries: Arc::new(entries) })
+        listing.sort();
+        Ok(Found::Tree(Arc::new(listing)))
     }
 }
 

@@ -1,12 +1,15 @@
-//! Stage 6: what the sources of a plan hold, for provenance. Items and their files in, one digest for each source out. Reads the files,
-//! each exactly as it was listed.
+//! Stage 6: what the sources of a plan hold, for provenance. Items and their files in, one digest for each source out. Reads the files
+//! whose contents are not known, each exactly as it was listed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::bring::digest;
-use super::found::{Found, Kind};
+use super::found::Found;
+use super::known::Known;
+use super::listing::Kind;
 use super::read::seen;
+use super::tree::Seen;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::manifest::{Base, Item, Manifest, Source, What, Whence};
@@ -61,17 +64,24 @@ fn imported(what: &What, digest: Digest) -> Option<Input> {
 }
 
 /// The sources of all items of all platforms, each once, by name; `found` are their files.
-pub fn inputs(ctx: &Ctx, manifest: &Manifest, found: &[Vec<Found>]) -> Result<Vec<Input>> {
+pub fn inputs(ctx: &Ctx, manifest: &Manifest, found: &[Vec<Found>], known: &Known) -> Result<Vec<Input>> {
+    let digest = |path: &Path, seen: Seen| known.digest(&seen).map_or_else(|| digest(ctx, path, seen), Ok);
     let mut inputs = BTreeSet::new();
     for (image, found) in manifest.images.iter().zip(found) {
         for (item, found) in image.items.iter().zip(found) {
-            add(ctx, manifest, &item.what, found, &mut inputs)?;
+            add(&digest, manifest, &item.what, found, &mut inputs)?;
         }
     }
     Ok(inputs.into_iter().collect())
 }
 
-fn add(ctx: &Ctx, manifest: &Manifest, what: &What, found: &Found, inputs: &mut BTreeSet<Input>) -> Result<()> {
+fn add(
+    digest: &dyn Fn(&Path, Seen) -> Result<Digest>,
+    manifest: &Manifest,
+    what: &What,
+    found: &Found,
+    inputs: &mut BTreeSet<Input>,
+) -> Result<()> {
     let mut add = |name: &str, digest: Digest, origin: Origin| {
         inputs.insert(Input { name: name.to_string(), digest, origin });
     };
@@ -81,14 +91,14 @@ fn add(ctx: &Ctx, manifest: &Manifest, what: &What, found: &Found, inputs: &mut 
             source(what).into_iter().for_each(|source| add(&source.written, *digest, Origin::File))
         }
         (_, Found::File { path, seen }) => {
-            let digest = digest(ctx, path, *seen)?;
+            let digest = digest(path, *seen)?;
             source(what).into_iter().for_each(|source| add(&source.written, digest, Origin::File));
         }
-        (_, Found::Tree { root, entries }) => {
+        (_, Found::Tree(listing)) => {
             let mut list = Vec::new();
-            for (below, kind) in entries.iter() {
+            for (below, kind) in listing.iter() {
                 if let Kind::File(seen) = kind {
-                    list.push((below.to_string(), digest(ctx, &root.join(&**below), *seen)?));
+                    list.push((below.to_string(), digest(&listing.root().join(below), seen)?));
                 }
             }
             let digest = directory(&list);
@@ -99,7 +109,7 @@ fn add(ctx: &Ctx, manifest: &Manifest, what: &What, found: &Found, inputs: &mut 
             let name = lock.file_name().unwrap_or_default();
             let path = manifest.directory.join(name);
             let facts = path.metadata().map_err(|cause| Error::io(format!("reading `{}`", lock.display()), cause))?;
-            let file = digest(ctx, &path, seen(&facts))?;
+            let file = digest(&path, seen(&facts))?;
             add(&name.to_string_lossy(), file, Origin::File);
             packages.iter().for_each(|one| add(&one.package.url, one.package.digest, Origin::Web));
         }

@@ -70,7 +70,7 @@ async fn trusted(ctx: &Ctx, base: &Base, index: &FileIndex) -> Result<Vec<u8>> {
     source::blocking(move || {
         for stretch in stretches {
             let size = stretch.size as usize;
-            let mut source = read::content(&Content::Stored(stretch), &store)?;
+            let mut source = read::content(&Content::Stored(Box::new(stretch)), &store)?;
             let mut text = vec![0; size];
             source.fill(&mut text)?;
             all.push(text);

@@ -101,7 +101,7 @@ async fn pieces(ctx: &Ctx, image: &Base, index: &FileIndex, files: BTreeMap<Stri
     let stretches = source::parts(ctx, image, &wanted).await?;
     let mut pieces = Vec::new();
     for (stretch, paths) in stretches.into_iter().zip(places.into_values()) {
-        let piece = |path| Piece { path, body: Body::File(Content::Stored(stretch)), mode: Mode::ByContent };
+        let piece = |path| Piece { path, body: Body::File(Content::Stored(Box::new(stretch))), mode: Mode::ByContent };
         pieces.extend(paths.into_iter().map(piece));
     }
     pieces.sort_by(|one, other| one.path.cmp(&other.path));

@@ -1,19 +1,20 @@
-//! Stage 6: what the contents of an image say, without packing it. Placed trees in, facts by path out. Reads every file once, each
-//! exactly as it was listed, on all threads.
+//! Stage 6: what the contents of an image say, without packing it. Placed trees in, facts by path out. Reads every file once whose content
+//! is not known, each exactly as it was listed, on all threads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::scope;
 
+use super::known::Known;
 use super::make::explain;
 use super::pack::PackError;
 use super::place::Placed;
 use super::read;
-use super::tree::{Body, Entry};
+use super::tree::{Body, Content, Entry, Tree};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::facts::{Facts, Look};
+use crate::facts::Facts;
 use crate::plan::Plan;
 use crate::store::Store;
 
@@ -33,7 +34,7 @@ struct Job<'a> {
 }
 
 /// What the contents of all images say, in the order of the plan. What several images share is read once.
-pub fn look(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Contents>> {
+pub fn look(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Result<Vec<Contents>> {
     let mut jobs: Vec<Job<'_>> = Vec::new();
     let mut shared: Vec<(usize, &str)> = Vec::new();
     for (image, own) in placed.iter().enumerate() {
@@ -48,7 +49,7 @@ pub fn look(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Contents>> 
             }
         }
     }
-    let facts = all(ctx, &jobs).map_err(|(image, error)| explain(plan, image, error))?;
+    let facts = all(ctx, &jobs, known).map_err(|(image, error)| explain(plan, image, error))?;
     let mut contents: Vec<Contents> = placed.iter().map(|_| Contents::new()).collect();
     for (at, facts) in facts {
         let job = &jobs[at];
@@ -62,8 +63,18 @@ pub fn look(ctx: &Ctx, plan: &Plan, placed: &[Placed]) -> Result<Vec<Contents>> 
     Ok(contents)
 }
 
+/// Reads the files of a tree whose contents are not known.
+pub(super) fn unknown(ctx: &Ctx, tree: &Tree, known: &Known) -> Result<(), PackError> {
+    let unknown = |content: &Content| matches!(content, Content::Disk(_)) && known.fact(content).is_none();
+    let files = tree.iter().filter(|(_, entry)| matches!(&entry.body, Body::File(content) if unknown(content)));
+    let jobs: Vec<Job<'_>> = files.map(|(path, entry)| Job { image: 0, path, entry }).collect();
+    all(ctx, &jobs, known).map_err(|(_, error)| error)?;
+    known.settle();
+    Ok(())
+}
+
 /// What those contents say that say something, with their places among the jobs; else the first failure in the order of the jobs.
-fn all(ctx: &Ctx, jobs: &[Job<'_>]) -> Result<Vec<(usize, Facts)>, (usize, PackError)> {
+fn all(ctx: &Ctx, jobs: &[Job<'_>], known: &Known) -> Result<Vec<(usize, Facts)>, (usize, PackError)> {
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
     let done: Mutex<Vec<(usize, Result<Facts>)>> = Mutex::default();
     let work = || {
@@ -74,7 +85,7 @@ fn all(ctx: &Ctx, jobs: &[Job<'_>]) -> Result<Vec<(usize, Facts)>, (usize, PackE
                 if at > failed.load(Ordering::Relaxed) {
                     break 'files;
                 }
-                let facts = ctx.cancel.check().and_then(|()| one(job, &ctx.store, &mut chunk));
+                let facts = ctx.cancel.check().and_then(|()| one(job, &ctx.store, known, &mut chunk));
                 if facts.is_err() {
                     failed.fetch_min(at, Ordering::Relaxed);
                 }
@@ -102,16 +113,19 @@ fn all(ctx: &Ctx, jobs: &[Job<'_>]) -> Result<Vec<(usize, Facts)>, (usize, PackE
     facts.collect()
 }
 
-fn one(job: &Job<'_>, store: &Store, chunk: &mut [u8]) -> Result<Facts> {
+fn one(job: &Job<'_>, store: &Store, known: &Known, chunk: &mut [u8]) -> Result<Facts> {
     let Body::File(content) = &job.entry.body else {
         return Err(Error::bug(format!("looking at the entry `{}`: it has no content", job.path)));
     };
-    let (mut source, mut look) = (read::content(content, store)?, Look::new(content.size()));
+    if let Some(fact) = known.fact(content) {
+        return Ok(fact.facts);
+    }
+    let (mut source, mut reading) = (read::content(content, store)?, known.reading(content));
     loop {
         let count = source.fill(chunk)?;
         let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        look.piece(bytes);
+        reading.piece(bytes);
     }
     source.finish()?;
-    Ok(look.end())
+    Ok(reading.end())
 }

@@ -1,34 +1,72 @@
-//! Stage 6: makes all layers of all platforms. Placed trees in, layers in the store out. The bridge from async to threads: here
-//! the work goes to a thread of its own, and nowhere else does one computing task start another.
+//! Stage 6: makes all layers of all platforms. Placed trees in, layers out: named, and in the store unless they were named before and only
+//! their bytes are missing. The bridge from async to threads: here the work goes to a thread of its own, and nowhere else does one
+//! computing task start another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::done::Told;
+use super::key::{key, shape};
+use super::known::Known;
+use super::look;
 use super::pack::{PackError, Packed, pack};
 use super::place::Placed;
+use super::recipes::{Recipe, Recipes};
+use super::record;
 use super::tree::Tree;
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Report, Result};
 use crate::event::Event;
+use crate::oci::Digest;
 use crate::oci::media::Compression;
 use crate::plan::Plan;
+
+/// The kinds under which layers are remembered by their keys, and under which it is that one of a shape was.
+const LAYER: &str = "layers-1";
+const SHAPE: &str = "shapes-1";
 
 /// The layers of one image with their names, lowest first; an empty tree makes none.
 pub type Made = Vec<(String, Packed)>;
 
-/// One layer to pack.
+/// The layers of all images, and ways to make those again whose bytes are missing.
+pub type All = (Vec<Made>, Recipes);
+
+/// One layer to make.
+#[derive(Clone)]
 struct Job {
     name: String,
+    label: String,
     compression: Compression,
     /// Image and layer in the plan.
     at: (usize, usize),
 }
 
-/// Packs every distinct tree once, one after the other, each on all threads; tells of each once it is in the store.
-pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: &Arc<Vec<Placed>>, told: Option<Told>) -> Result<Vec<Made>> {
+/// A layer, whether the store holds it, and the key that it is remembered under.
+struct One {
+    packed: Packed,
+    stored: bool,
+    key: Option<Digest>,
+}
+
+/// All that the making of a layer needs, to be kept for later.
+#[derive(Clone)]
+struct Bench {
+    plan: Arc<Plan>,
+    placed: Arc<Vec<Placed>>,
+    known: Arc<Known>,
+}
+
+/// Makes every distinct tree once, one after the other, each on all threads; tells of each that is in the store.
+pub async fn make_all(
+    ctx: &Ctx,
+    plan: &Arc<Plan>,
+    placed: &Arc<Vec<Placed>>,
+    known: &Arc<Known>,
+    told: Option<Told>,
+) -> Result<All> {
     let mut jobs: Vec<Job> = Vec::new();
     let mut wanted: Vec<Vec<usize>> = Vec::new();
+    let several = plan.images.len() > 1;
     for (image_at, (image, own)) in plan.images.iter().zip(&**placed).enumerate() {
         let mut of_image = Vec::new();
         for (layer_at, (layer, tree)) in image.layers.iter().zip(&own.trees).enumerate() {
@@ -40,62 +78,119 @@ pub async fn make_all(ctx: &Ctx, plan: &Plan, placed: &Arc<Vec<Placed>>, told: O
                 job.compression == image.compression && job.name == layer.name && other == tree
             };
             of_image.push(jobs.iter().position(same).unwrap_or_else(|| {
-                let at = (image_at, layer_at);
-                jobs.push(Job { name: layer.name.clone(), compression: image.compression, at });
+                let (name, at) = (layer.name.clone(), (image_at, layer_at));
+                let label = if several { format!("{} {name}", image.platform) } else { name.clone() };
+                jobs.push(Job { name, label, compression: image.compression, at });
                 jobs.len() - 1
             }));
         }
         wanted.push(of_image);
     }
-    let names: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
-    let packed = work(ctx, plan, placed.clone(), jobs, told).await?;
-    let made = |at: usize| (names[at].clone(), packed[at].clone());
-    Ok(wanted.into_iter().map(|jobs| jobs.into_iter().map(made).collect()).collect())
+    let bench = Bench { plan: plan.clone(), placed: placed.clone(), known: known.clone() };
+    let made = bench.work(ctx, &jobs, told).await?;
+    let mut recipes = Recipes::default();
+    for (job, one) in jobs.iter().zip(&made) {
+        let digest = one.packed.descriptor.digest;
+        recipes.add(digest, bench.recipe(job, digest, one.key), one.stored);
+    }
+    let layer = |at: usize| (jobs[at].name.clone(), made[at].packed.clone());
+    Ok((wanted.into_iter().map(|jobs| jobs.into_iter().map(layer).collect()).collect(), recipes))
 }
 
-async fn work(
-    ctx: &Ctx,
-    plan: &Plan,
-    placed: Arc<Vec<Placed>>,
-    jobs: Vec<Job>,
-    told: Option<Told>,
-) -> Result<Vec<Packed>> {
-    let task = ctx.clone();
-    let several = plan.images.len() > 1;
-    let labels: Vec<String> = jobs
-        .iter()
-        .map(|job| if several { format!("{} {}", plan.images[job.at.0].platform, job.name) } else { job.name.clone() })
-        .collect();
-    let done = tokio::task::spawn_blocking(move || {
-        let mut packed = Vec::new();
-        for (job, label) in jobs.iter().zip(labels) {
-            match one(&task, job, &placed[job.at.0].trees[job.at.1], &label) {
-                Ok(layer) => {
-                    told.iter().for_each(|told| told.tell(&layer));
-                    packed.push(layer);
+impl Bench {
+    async fn work(&self, ctx: &Ctx, jobs: &[Job], told: Option<Told>) -> Result<Vec<One>> {
+        let (task, bench, jobs) = (ctx.clone(), self.clone(), jobs.to_vec());
+        let done = tokio::task::spawn_blocking(move || {
+            let one = |job: &Job| {
+                let one = bench.one(&task, job).map_err(|error| bench.explain(job, error))?;
+                told.iter().filter(|_| one.stored).for_each(|told| told.tell(&one.packed));
+                Ok(one)
+            };
+            jobs.iter().map(one).collect()
+        });
+        done.await.map_err(|cause| Error::bug("a packing thread broke down").because(cause))?
+    }
+
+    fn tree(&self, job: &Job) -> &Tree {
+        &self.placed[job.at.0].trees[job.at.1]
+    }
+
+    fn explain(&self, job: &Job, error: PackError) -> Error {
+        explain(&self.plan, job.at.0, error)
+    }
+
+    /// A layer that was made before, else it is made now and remembered.
+    fn one(&self, ctx: &Ctx, job: &Job) -> Result<One, PackError> {
+        let tree = self.tree(job);
+        if let Some((key, packed)) = self.recall(ctx, job)? {
+            let stored = ctx.store.holds(&packed.descriptor.digest, packed.descriptor.size)?;
+            let what = format!("layer {}", job.label);
+            ctx.say(Event::Begin { what: what.clone(), total: 0 });
+            ctx.say(Event::End { what, how: "known" });
+            let whose = if stored { "" } else { "; its bytes are made when somebody needs them" };
+            ctx.say(Event::Detail { text: format!("layer {}: known{whose}", job.label) });
+            return Ok(One { packed, stored, key: Some(key) });
+        }
+        let packed = self.pack(ctx, job)?;
+        self.known.settle();
+        let key = key(tree, job.compression, |content| self.known.id(content));
+        if let Some(key) = &key {
+            ctx.store.remember(LAYER, key, &record::write(&packed, tree));
+            ctx.store.remember(SHAPE, &shape(tree, job.compression), b"");
+        }
+        Ok(One { packed, stored: true, key })
+    }
+
+    /// A layer that was made before. Contents that are not known are only read for that if one of its shape was.
+    fn recall(&self, ctx: &Ctx, job: &Job) -> Result<Option<(Digest, Packed)>, PackError> {
+        let tree = self.tree(job);
+        let known = || key(tree, job.compression, |content| self.known.id(content));
+        let key = match known() {
+            Some(key) => key,
+            None if ctx.store.recall(SHAPE, &shape(tree, job.compression)).is_some() => {
+                look::unknown(ctx, tree, &self.known)?;
+                match known() {
+                    Some(key) => key,
+                    None => return Ok(None),
                 }
-                Err(error) => return Err((job.at.0, error)),
             }
-        }
-        Ok(packed)
-    });
-    let done = done.await.map_err(|cause| Error::bug("a packing thread broke down").because(cause))?;
-    done.map_err(|(image, error)| explain(plan, image, error))
-}
+            None => return Ok(None),
+        };
+        let recalled = ctx.store.recall(LAYER, &key);
+        Ok(recalled.and_then(|bytes| record::read(&bytes, tree, job.compression)).map(|packed| (key, packed)))
+    }
 
-fn one(ctx: &Ctx, job: &Job, tree: &Tree, label: &str) -> Result<Packed, PackError> {
-    let what = format!("layer {label}");
-    ctx.say(Event::Begin { what: what.clone(), total: 0 });
-    let told = AtomicU64::new(0);
-    let progress = |done: u64| {
-        // A report each MiB is enough for the eye.
-        if done >> 20 > told.swap(done, Ordering::Relaxed) >> 20 {
-            ctx.say(Event::Step { what: what.clone(), done });
-        }
-    };
-    let packed = pack(tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress)?;
-    ctx.say(Event::End { what: what.clone(), how: "packed" });
-    Ok(packed)
+    fn pack(&self, ctx: &Ctx, job: &Job) -> Result<Packed, PackError> {
+        let what = format!("layer {}", job.label);
+        ctx.say(Event::Begin { what: what.clone(), total: 0 });
+        let told = AtomicU64::new(0);
+        let progress = |done: u64| {
+            // A report each MiB is enough for the eye.
+            if done >> 20 > told.swap(done, Ordering::Relaxed) >> 20 {
+                ctx.say(Event::Step { what: what.clone(), done });
+            }
+        };
+        let tree = self.tree(job);
+        let packed = pack(tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress, &self.known)?;
+        ctx.say(Event::End { what: what.clone(), how: "packed" });
+        ctx.say(Event::Detail { text: format!("layer {}: packed, {} bytes", job.label, packed.tar_size) });
+        Ok(packed)
+    }
+
+    /// The way to make a layer again. Where other bytes come out than were remembered, what was remembered was wrong.
+    fn recipe(&self, job: &Job, digest: Digest, key: Option<Digest>) -> Recipe {
+        let (bench, job) = (self.clone(), job.clone());
+        Arc::new(move |ctx| {
+            let packed = bench.pack(ctx, &job).map_err(|error| bench.explain(&job, error))?;
+            let came = packed.descriptor.digest;
+            if came == digest {
+                return Ok(());
+            }
+            key.iter().for_each(|key| ctx.store.forget(LAYER, key));
+            let what = format!("the layer `{}` came out as {came}, and was remembered as {digest}", job.name);
+            Err(Error::local(what).hint("that is forgotten now: run the same command again"))
+        })
+    }
 }
 
 /// Gives the error its place in the manifest.

@@ -54,7 +54,7 @@ impl<'a> Merged<'a> {
     pub fn new(trees: &'a [Tree], base: &'a FileIndex, natures: &'a Natures) -> Merged<'a> {
         let whiteouts = trees.iter().flatten().filter(|(_, entry)| entry.body == Body::Whiteout);
         let hidden = whiteouts.map(|(path, _)| {
-            let (directory, name) = path.rsplit_once('/').map_or(("", path.as_str()), |split| split);
+            let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
             let name = name.strip_prefix(".wh.").unwrap_or(name);
             if directory.is_empty() { name.to_string() } else { format!("{directory}/{name}") }
         });
@@ -162,7 +162,7 @@ impl View for Merged<'_> {
         let inside =
             |path: &str| path.strip_prefix(&start).filter(|name| !name.is_empty() && !name.contains('/')).is_some();
         let own = self.trees.iter().flat_map(|tree| {
-            let from = tree.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
+            let from = tree.starting(&start).take_while(|(path, _)| path.starts_with(&start));
             from.filter(|(path, entry)| inside(path) && entry.body != Body::Whiteout)
         });
         let own = own.map(|(path, _)| path[start.len()..].to_string());

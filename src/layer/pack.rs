@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 
 use super::compress::BLOCK;
+use super::known::{Known, is_program};
 use super::look::Contents;
 use super::pipe::{Feed, Pipe, Stop};
 use super::read;
@@ -11,7 +12,7 @@ use super::tar;
 use super::tree::{Body, Entry, Mode, Tree};
 use crate::error::{Error, Result};
 use crate::event::Cancel;
-use crate::facts::{Facts, Look};
+use crate::facts::Facts;
 use crate::oci::media::Compression;
 use crate::oci::{Descriptor, DiffId};
 use crate::store::Store;
@@ -21,10 +22,11 @@ const CHUNK: usize = 256 << 10;
 /// About so many bytes stand around an entry's content, in the estimate of a tar's size.
 const AROUND: u64 = 1024;
 /// The mode of every symbolic link.
-const LINK_MODE: u16 = 0o777;
-/// The modes of a file by its content: a program, and anything else.
-const PROGRAM_MODE: u16 = 0o755;
-const PLAIN_MODE: u16 = 0o644;
+pub const LINK_MODE: u16 = 0o777;
+/// The mode of a file whose content makes it a program.
+pub const PROGRAM_MODE: u16 = 0o755;
+/// The mode of anything else.
+pub const PLAIN_MODE: u16 = 0o644;
 
 /// A layer in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl From<Error> for PackError {
 }
 
 /// Packs one tree into one blob of the store. `threads` compress; the bytes do not depend on how many they are.
-/// `progress` is told how many bytes of the tar are done. Of several failures the first in the tree's order is returned.
+/// `progress` is told how many bytes of the tar are done, `known` what the contents say. Of several failures the first in the tree's order is returned.
 pub fn pack(
     tree: &Tree,
     compression: Compression,
@@ -65,6 +67,7 @@ pub fn pack(
     threads: NonZeroUsize,
     cancel: &Cancel,
     progress: &(dyn Fn(u64) + Sync),
+    known: &Known,
 ) -> Result<Packed, PackError> {
     let threads = threads.get().min(most_blocks(tree));
     run(
@@ -75,6 +78,7 @@ pub fn pack(
             threads,
             cancel,
             progress,
+            known,
             #[cfg(test)]
             damage: None,
         },
@@ -104,10 +108,10 @@ fn write(tree: &Tree, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Content
     let (mut modes, mut contents) = (Vec::with_capacity(tree.len()), Contents::new());
     for (path, entry) in tree {
         pipe.cancel.check()?;
-        let (mode, facts) = write_entry(path, entry, pipe.store, &mut chunk, feed)?;
+        let (mode, facts) = write_entry(path, entry, pipe, &mut chunk, feed)?;
         modes.push(mode);
         if !facts.is_empty() {
-            contents.insert(path.clone(), facts);
+            contents.insert(path.to_string(), facts);
         }
     }
     feed.put(&tar::END)?;
@@ -117,7 +121,7 @@ fn write(tree: &Tree, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Content
 fn write_entry(
     path: &str,
     entry: &Entry,
-    store: &Store,
+    pipe: &Pipe,
     chunk: &mut [u8],
     feed: &mut Feed,
 ) -> Result<(u16, Facts), Stop> {
@@ -138,18 +142,18 @@ fn write_entry(
             }
         },
         Body::File(content) => {
-            let mut source = read::content(content, store).map_err(blame)?;
+            let mut source = read::content(content, pipe.store).map_err(blame)?;
             let mut count = source.fill(chunk).map_err(blame)?;
             let mode = begin(file_mode(entry.mode, chunk.get(..count).unwrap_or_default()), content.size(), feed)?;
-            let mut look = Look::new(content.size());
+            let mut reading = pipe.known.reading(content);
             while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {
-                look.piece(bytes);
+                reading.piece(bytes);
                 feed.put(bytes)?;
                 count = source.fill(chunk).map_err(blame)?;
             }
             source.finish().map_err(blame)?;
             end(content.size(), feed)?;
-            Ok((mode, look.end()))
+            Ok((mode, reading.end()))
         }
     }
 }
@@ -163,7 +167,7 @@ fn end(size: u64, feed: &mut Feed) -> Result<(), Stop> {
 pub fn file_mode(mode: Mode, first: &[u8]) -> u16 {
     match mode {
         Mode::Fixed(mode) => mode,
-        Mode::ByContent if first.starts_with(b"\x7fELF") || first.starts_with(b"#!") => PROGRAM_MODE,
+        Mode::ByContent if is_program(first) => PROGRAM_MODE,
         Mode::ByContent => PLAIN_MODE,
     }
 }

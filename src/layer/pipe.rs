@@ -13,6 +13,7 @@ use libdeflater::crc32;
 use sha2::{Digest as _, Sha256};
 
 use super::compress::{self, BLOCK, Block, Trailer};
+use super::known::Known;
 use super::pack::PackError;
 use crate::error::{Error, Result};
 use crate::event::Cancel;
@@ -38,6 +39,8 @@ pub struct Pipe<'a> {
     pub cancel: &'a Cancel,
     /// Told how many bytes of the tar are done, after each block.
     pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Told what the contents say.
+    pub known: &'a Known,
     /// Spoils a compressed block (its index, its bytes) before it is proved.
     #[cfg(test)]
     pub damage: Option<fn(u64, &mut Vec<u8>)>,

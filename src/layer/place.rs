@@ -1,10 +1,11 @@
 //! Stage 6: where everything goes. Items, listings and the base's file index in; one canonical tree for each layer out.
 //! Conflicts are refused with both places; nothing of the base is hidden unseen. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::accounts::{self, Accounts};
 use super::found::Found;
+use super::paths::Paths;
 use super::tree::{Body, Content, Entry, Mode, Tree};
 use crate::error::{Finding, Report, printable};
 use crate::manifest::{Item, What};
@@ -55,7 +56,7 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
         index,
         accounts,
         report,
-        own: BTreeMap::new(),
+        own: Own::new(),
         parents: None,
         told: BTreeSet::new(),
     };
@@ -73,7 +74,7 @@ pub fn place(image: &ImagePlan, found: &[Found], index: &FileIndex, base_user: &
     let mut trees = vec![Tree::new(); image.layers.len()];
     for (path, (layer, entry)) in own {
         if let Some(tree) = trees.get_mut(layer as usize) {
-            tree.insert(path, entry);
+            tree.insert(&path, entry);
         }
     }
     Placed { trees, user }
@@ -108,7 +109,7 @@ fn user(image: &ImagePlan, accounts: &Accounts, base_user: &str, report: &mut Re
 }
 
 /// All own entries by their real path, each with its layer.
-pub(super) type Own = BTreeMap<String, (u32, Entry)>;
+pub(super) type Own = Paths<(u32, Entry)>;
 
 struct Place<'a> {
     items: &'a [Item],
@@ -175,7 +176,7 @@ impl Place<'_> {
         }
         let layer = self.layers[at as usize];
         let Some((_, known)) = self.own.get(&real) else {
-            self.own.insert(real, (layer, entry));
+            self.own.insert(&real, (layer, entry));
             return;
         };
         let other = &self.items[known.item as usize];
@@ -190,7 +191,7 @@ impl Place<'_> {
                     *known = layer.min(*known);
                 }
             }
-            (true, false) => drop(self.own.insert(real, (layer, entry))),
+            (true, false) => drop(self.own.insert(&real, (layer, entry))),
             (false, true) => {}
             // Of the many files of two copied directories, the first says it for all.
             _ if !self.told.insert((at, known.item)) => {}

@@ -3,7 +3,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub fn content(content: &Content, store: &Store) -> Result<Source> {
         Content::Inline(bytes) => {
             Ok(Source { from: From::Memory(Cursor::new(bytes.clone())), left: bytes.len() as u64 })
         }
-        Content::Disk(disk) => open(disk.path(), disk.seen),
+        Content::Disk(disk) => open(disk.path(), disk.seen()),
         Content::Stored(stretch) => stored(stretch, store),
     }
 }
@@ -171,12 +171,7 @@ impl Source {
 
 /// The facts by which a change is noticed.
 pub fn seen(facts: &Metadata) -> Seen {
-    Seen {
-        size: facts.len(),
-        inode: (facts.dev(), facts.ino()),
-        modified: (facts.mtime(), facts.mtime_nsec()),
-        changed: (facts.ctime(), facts.ctime_nsec()),
-    }
+    Seen::from(facts)
 }
 
 /// The same facts from a `statat`.

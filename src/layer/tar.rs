@@ -38,7 +38,7 @@ pub fn header(path: &str, entry: &Entry, mode: u16, size: u64, out: &mut Vec<u8>
             name.push('/');
             (b'5', "")
         }
-        Body::Link(target) => (b'2', target.as_str()),
+        Body::Link(target) => (b'2', &**target),
         Body::Whiteout | Body::File(_) => (b'0', ""),
     };
     let mut records: BTreeMap<&str, Vec<u8>> = BTreeMap::new();

@@ -1,14 +1,16 @@
 //! Stage 6: the one canonical tree that a layer is packed from. Pure values.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::listing::Listing;
+use super::paths::Paths;
 use crate::source::Stretch;
+pub use crate::store::Seen;
 
 /// The entries of one layer by path: relative, without `./` and without a trailing `/`, in the order of their bytes, so that
 /// a directory stands before what is in it. A whiteout stands under its `.wh.` name.
-pub type Tree = BTreeMap<String, Entry>;
+pub type Tree = Paths<Entry>;
 
 /// One entry of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub enum Body {
     /// A directory.
     Directory,
     /// A symbolic link and its target, as it stands.
-    Link(String),
+    Link(Box<str>),
     /// An empty file whose `.wh.` name hides a path of the base.
     Whiteout,
     /// A regular file.
@@ -48,7 +50,7 @@ pub enum Content {
     /// A file of this machine.
     Disk(Disk),
     /// A blob of the store: an archive, another image or a package that was read into it.
-    Stored(Stretch),
+    Stored(Box<Stretch>),
 }
 
 impl Content {
@@ -56,45 +58,54 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Content::Inline(bytes) => bytes.len() as u64,
-            Content::Disk(disk) => disk.seen.size,
+            Content::Disk(disk) => disk.seen().size,
             Content::Stored(stretch) => stretch.size,
         }
     }
 }
 
 /// A file of this machine and what it looked like when it was listed; it must look the same before and after it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Disk {
-    /// The file, or the directory that is copied.
-    pub root: Arc<Path>,
-    /// The path below `root`; `None` where `root` is the file itself.
-    pub below: Option<Arc<str>>,
-    /// What `lstat` said.
-    pub seen: Seen,
+    listing: Arc<Listing>,
+    at: u32,
 }
 
-/// The facts by which a change is noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Seen {
-    /// Bytes.
-    pub size: u64,
-    /// Device and inode.
-    pub inode: (u64, u64),
-    /// Modification time, seconds and nanoseconds.
-    pub modified: (i64, i64),
-    /// Change time, seconds and nanoseconds.
-    pub changed: (i64, i64),
+impl Seen {
+    /// What is said of a thing that is no file.
+    pub(super) const NOTHING: Seen = Seen { size: 0, inode: (0, 0), modified: (0, 0), changed: (0, 0) };
 }
 
 impl Disk {
+    /// The file in one row of a listing.
+    pub fn new(listing: Arc<Listing>, at: u32) -> Disk {
+        Disk { listing, at }
+    }
+
+    /// What `lstat` said.
+    pub fn seen(&self) -> Seen {
+        self.listing.row(self.at).1
+    }
+
+    /// The path below the directory that is copied; `None` where the file itself is.
+    pub fn below(&self) -> Option<&str> {
+        Some(self.listing.row(self.at).0).filter(|below| !below.is_empty())
+    }
+
     /// The file's path on this machine.
     pub fn path(&self) -> PathBuf {
-        match &self.below {
-            None => self.root.to_path_buf(),
-            Some(below) => self.root.join(&**below),
-        }
+        self.below().map_or_else(|| self.listing.root().to_path_buf(), |below| self.listing.root().join(below))
     }
 }
+
+impl PartialEq for Disk {
+    fn eq(&self, other: &Disk) -> bool {
+        let same = Arc::ptr_eq(&self.listing, &other.listing) && self.at == other.at;
+        same || self.seen() == other.seen() && self.path() == other.path()
+    }
+}
+
+impl Eq for Disk {}
 
 /// The permission bits of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,8 +100,18 @@ async fn fill(ctx: &Ctx, loads: &[Load<'_>], path: &Path, old: Option<Index>) ->
             one(ctx, load.blobs, blob, &directory).await?;
         }
     }
-    temporary::write(&path.join("oci-layout"), LAYOUT)?;
-    temporary::write(&path.join("index.json"), &json::canonical(&index(loads, old)))
+    settle(&path.join("oci-layout"), LAYOUT)?;
+    settle(&path.join("index.json"), &json::canonical(&index(loads, old)))
+}
+
+/// Writes a small file unless it holds just that.
+fn settle(target: &Path, bytes: &[u8]) -> Result<()> {
+    let same_size =
+        fs::symlink_metadata(target).is_ok_and(|facts| facts.is_file() && facts.len() == bytes.len() as u64);
+    if same_size && fs::read(target).is_ok_and(|held| held == bytes) {
+        return Ok(());
+    }
+    temporary::write(target, bytes)
 }
 
 async fn one(ctx: &Ctx, blobs: &Blobs, blob: &Blob, directory: &Path) -> Result<()> {
@@ -109,7 +119,7 @@ async fn one(ctx: &Ctx, blobs: &Blobs, blob: &Blob, directory: &Path) -> Result<
     let target = directory.join(blob.descriptor.digest.hex());
     let what = format!("{} to the layout", blob.descriptor.digest.short());
     ctx.say(Event::Begin { what: what.clone(), total: blob.descriptor.size });
-    let how = if there(&target, &blob.descriptor) {
+    let how = if there(ctx, &target, &blob.descriptor) {
         "already there"
     } else if blobs.is_foreign(ctx, &blob.descriptor).await? {
         "left where its `urls` lead"
@@ -125,10 +135,12 @@ async fn one(ctx: &Ctx, blobs: &Blobs, blob: &Blob, directory: &Path) -> Result<
 }
 
 /// Whether the blob is there with the right bytes.
-fn there(target: &PathBuf, descriptor: &Descriptor) -> bool {
+fn there(ctx: &Ctx, target: &PathBuf, descriptor: &Descriptor) -> bool {
     let is_file = fs::symlink_metadata(target).is_ok_and(|facts| facts.is_file() && facts.len() == descriptor.size);
     let right = |file| std::io::copy(&mut checked(file, descriptor), &mut std::io::sink()).is_ok();
-    is_file && File::open(target).is_ok_and(right)
+    // Where it really is: two layouts may be called the same, from two directories.
+    let known = fs::canonicalize(target).unwrap_or_else(|_| target.clone());
+    is_file && ctx.store.looks_right(&known, &descriptor.digest, || File::open(target).is_ok_and(right))
 }
 
 async fn copy(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, target: &Path) -> Result<()> {

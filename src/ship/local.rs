@@ -12,8 +12,11 @@ use crate::oci::{Descriptor, Digest};
 /// Keeps the artifact with its own layers; layers of a base stay where they are until they are needed.
 pub async fn keep(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<()> {
     cargo.blobs.make_own(ctx).await?;
-    for bytes in all(cargo.artifact).into_iter().filter_map(|blob| blob.bytes) {
-        ctx.store.put(&bytes)?;
+    for blob in all(cargo.artifact) {
+        let Some(bytes) = blob.bytes else { continue };
+        if !ctx.store.holds(&blob.descriptor.digest, blob.descriptor.size)? {
+            ctx.store.put(&bytes)?;
+        }
     }
     let names = cargo.target.names.iter().map(ToString::to_string);
     let tags: Vec<String> = cargo.target.tags.tags().map(ToString::to_string).collect();

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::oci::{Descriptor, Digest, Repository, Tag, media};
 use crate::registry::{self, Begun, Body, PushedManifest, Which};
+use crate::store::Memory;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 
@@ -53,7 +54,7 @@ pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
     let mut pushed: Vec<Pushed> = Vec::new();
     for (name, known) in cargo.target.names.iter().zip(&known) {
         let tagged = known.now.values().any(|now| *now == digest);
-        let objects = match tagged && ctx.store.remembers() {
+        let objects = match tagged && (ctx.store.memory() != Memory::Off) {
             true => vec![(root.clone(), THERE)],
             false => content(ctx, &freight, name, &pushed).await?,
         };

@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn not_one_byte_more_than_described_is_taken() {
         let home = tempfile::tempdir().unwrap();
-        let store = Store::new(home.path(), true, event::nowhere());
+        let store = Store::new(home.path(), crate::store::Memory::Full, event::nowhere());
         for (described, taken) in [(4, false), (5, true), (6, false)] {
             let descriptor = Descriptor::new("x", Digest::of(b"hello"), described);
             let mut sink = Bounded { draft: store.draft().unwrap(), left: described };

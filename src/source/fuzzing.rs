@@ -19,7 +19,7 @@ use crate::source::merge::merge;
 use crate::source::tar::{MOST_PATH_BYTES, Type, entries};
 use crate::source::unpack::Stop;
 use crate::source::walk::parent;
-use crate::store::Store;
+use crate::store::{Memory, Store};
 
 /// The entries of a tar are no more than its bytes; what a layer says is a tree of plain paths, and is remembered as it is.
 pub(crate) fn tar(bytes: &[u8]) {
@@ -78,7 +78,7 @@ pub(crate) fn zip(bytes: &[u8]) {
 /// What is in an archive that is taken.
 pub(crate) fn members(bytes: &[u8]) -> Option<Vec<Member>> {
     let home = tempfile::tempdir().expect("a temporary directory");
-    let store = Store::new(home.path(), false, nowhere());
+    let store = Store::new(home.path(), Memory::Off, nowhere());
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(bytes).expect("a temporary file");
     let members = archive::scan(&store, &Cancel::default(), "x", file).ok()?;
@@ -148,7 +148,7 @@ pub(crate) fn docker_archive(bytes: &[u8]) {
         }
     }
     let home = tempfile::tempdir().expect("a temporary directory");
-    let (store, cancel) = (Store::new(home.path(), false, nowhere()), Cancel::default());
+    let (store, cancel) = (Store::new(home.path(), Memory::Off, nowhere()), Cancel::default());
     let Ok(docker::Names::Images(count)) = docker::names(&store, file.path(), &cancel) else { return };
     for at in 0..count.min(2) {
         if let Ok(taken) = docker::take(&store, file.path(), Some(&format!("{}{at}", docker::AT)), &cancel) {

@@ -9,7 +9,7 @@ use crate::oci::{DiffId, Digest};
 use crate::source::index::Kind;
 use crate::source::list::{Item, Listing, Name, Told, What};
 
-mod told;
+pub mod told;
 
 /// The kind under which the store remembers a listing, by the digest of the layer's blob; a new form is a new kind.
 pub const KIND: &str = "layer-files-3";
@@ -92,13 +92,15 @@ pub fn read(bytes: &[u8]) -> Option<Listing> {
 
 /// Numbers, texts and paths on their way into bytes.
 #[derive(Default)]
-pub(super) struct Out {
-    pub(super) bytes: Vec<u8>,
+pub struct Out {
+    /// What was written so far.
+    pub bytes: Vec<u8>,
     last: Vec<u8>,
 }
 
 impl Out {
-    pub(super) fn number(&mut self, mut number: u64) {
+    /// Appends a number.
+    pub fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.bytes.push(number as u8 | 0x80);
             number >>= 7;
@@ -106,12 +108,14 @@ impl Out {
         self.bytes.push(number as u8);
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    /// Appends bytes, behind their count.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn path(&mut self, path: &[u8]) {
+    /// Appends a path, which may begin as the last one did.
+    pub fn path(&mut self, path: &[u8]) {
         let shared = path.iter().zip(&self.last).take_while(|(one, other)| one == other).count();
         self.number(shared as u64);
         self.bytes(path.get(shared..).unwrap_or_default());
@@ -120,18 +124,20 @@ impl Out {
 }
 
 /// The same on their way back; each call gives `None` where the bytes do not fit.
-pub(super) struct In<'a> {
-    pub(super) rest: &'a [u8],
+pub struct In<'a> {
+    /// What is still to be read.
+    pub rest: &'a [u8],
     last: Vec<u8>,
 }
 
 impl<'a> In<'a> {
     /// The bytes, none of them read yet.
-    pub(super) fn new(bytes: &'a [u8]) -> In<'a> {
+    pub fn new(bytes: &'a [u8]) -> In<'a> {
         In { rest: bytes, last: Vec::new() }
     }
 
-    pub(super) fn number(&mut self) -> Option<u64> {
+    /// The next number.
+    pub fn number(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.rest.split_first()?;
@@ -144,14 +150,16 @@ impl<'a> In<'a> {
         None
     }
 
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+    /// The next bytes.
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(bytes)
     }
 
-    pub(super) fn path(&mut self) -> Option<Name> {
+    /// The next path.
+    pub fn path(&mut self) -> Option<Name> {
         let shared = usize::try_from(self.number()?).ok()?;
         let tail = self.bytes()?;
         let path = [self.last.get(..shared)?, tail].concat();

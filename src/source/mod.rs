@@ -20,7 +20,7 @@ mod list;
 mod local;
 mod look;
 pub mod member;
-mod memo;
+pub(crate) mod memo;
 mod merge;
 mod packages;
 mod parcel;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use super::{Store, draft, files, using};
+use super::{Memory, Store, draft, files, using};
 use crate::error::Result;
 use crate::oci::Digest;
 
@@ -17,7 +17,7 @@ impl Store {
 
     /// What was remembered under this kind and key, if it is whole.
     pub fn recall(&self, kind: &str, key: &Digest) -> Option<Vec<u8>> {
-        if !self.0.remembers {
+        if self.0.memory == Memory::Off {
             return None;
         }
         let path = self.memo_path(kind, key);
@@ -37,16 +37,10 @@ impl Store {
 
     /// Remembers a fact; a store that cannot be written forgets it.
     pub fn remember(&self, kind: &str, key: &Digest, fact: &[u8]) {
-        let directory = self.root().join("tmp");
-        let write = || -> Result<(), Box<dyn std::error::Error>> {
-            std::fs::create_dir_all(&directory)?;
-            let mut file = draft::temporary(&directory, "memo-")?;
-            writeln!(file, "{}", Digest::of(fact).hex())?;
-            file.write_all(fact)?;
-            draft::publish(file, &self.memo_path(kind, key))?;
-            Ok(())
-        };
-        if let Err(cause) = write() {
+        if self.0.memory == Memory::Off {
+            return;
+        }
+        if let Err(cause) = self.keep_fact(kind, key, fact) {
             self.note_once(
                 "memo",
                 format!("`{}` cannot be written, so nothing is remembered ({cause})", self.root().display()),
@@ -54,15 +48,41 @@ impl Store {
         }
     }
 
+    /// The same, without a word where the store cannot be written: it is found out as well in the next run.
+    pub fn remember_if_possible(&self, kind: &str, key: &Digest, fact: &[u8]) {
+        if self.0.memory != Memory::Off {
+            let _ = self.keep_fact(kind, key, fact);
+        }
+    }
+
+    fn keep_fact(&self, kind: &str, key: &Digest, fact: &[u8]) -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let directory = self.root().join("tmp");
+        std::fs::create_dir_all(&directory)?;
+        let mut file = draft::temporary(&directory, "memo-")?;
+        writeln!(file, "{}", Digest::of(fact).hex())?;
+        file.write_all(fact)?;
+        draft::publish(file, &self.memo_path(kind, key))?;
+        Ok(())
+    }
+
+    /// Forgets a fact that turned out to be wrong.
+    pub fn forget(&self, kind: &str, key: &Digest) {
+        let _ = std::fs::remove_file(self.memo_path(kind, key));
+    }
+
     /// Keeps the description of an image that was built into the store; see [`Store::images`].
     pub fn keep_image(&self, name: &Digest, description: &[u8]) -> Result<()> {
+        let path = self.root().join("images").join(name.hex());
+        if files::open(&path)?.is_some_and(|(file, _)| same(file, description)) {
+            return Ok(());
+        }
         let directory = self.root().join("tmp");
         let doing = || format!("writing to the store `{}`", self.root().display());
         let failed = |cause| crate::error::Error::io(doing(), cause);
         std::fs::create_dir_all(&directory).map_err(failed)?;
         let mut file = draft::temporary(&directory, "image-").map_err(failed)?;
         file.write_all(description).map_err(failed)?;
-        draft::publish(file, &self.root().join("images").join(name.hex()))
+        draft::publish(file, &path)
     }
 
     /// Whether an image of this name was built into the store.
@@ -83,4 +103,10 @@ impl Store {
         };
         paths.iter().filter_map(read).collect()
     }
+}
+
+/// Whether a file holds exactly these bytes.
+fn same(file: std::fs::File, bytes: &[u8]) -> bool {
+    let mut held = Vec::new();
+    file.take(bytes.len() as u64 + 1).read_to_end(&mut held).is_ok() && held == bytes
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! HOME/v1/blobs/sha256/HEX     a blob; hashed whole before it is handed out
-//! HOME/v1/memo/KIND/HEX        a remembered fact; its first line is the digest of the rest
+//! HOME/v1/memo/KIND/HEX        a remembered fact; its first line is the digest of the rest (`docs/caching.md`)
 //! HOME/v1/images/HEX           one file for each image that was built into the store
 //! HOME/v1/locks/HEX            whose turn it is
 //! HOME/v1/using/NAME           a process at work, locked by it (see `using.rs`)
@@ -15,6 +15,7 @@ mod draft;
 mod files;
 mod kept;
 mod memo;
+mod seen;
 mod tidy;
 mod turn;
 mod using;
@@ -22,6 +23,7 @@ mod using;
 pub use draft::{Draft, Hashed};
 pub use files::digest;
 pub use kept::Kept;
+pub use seen::{Moment, Seen};
 pub use tidy::{Choice, Held, Reach, Thing, Tidy, Wish, choose};
 pub use turn::Turn;
 
@@ -38,9 +40,21 @@ use crate::oci::Digest;
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
+/// What is made of things that were remembered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// They save work.
+    #[default]
+    Full,
+    /// They save work, but a file is not taken for unchanged because it looks so (`--paranoid`).
+    Careful,
+    /// They are neither read nor written (`--no-cache`).
+    Off,
+}
+
 struct Inner {
     root: PathBuf,
-    remembers: bool,
+    memory: Memory,
     sink: Sink,
     said: Mutex<BTreeSet<&'static str>>,
     verified: Mutex<BTreeSet<Digest>>,
@@ -49,12 +63,11 @@ struct Inner {
 }
 
 impl Store {
-    /// The store below `home`. Nothing is created before something is written. Without `remembers` no remembered
-    /// fact is used (`--no-cache`).
-    pub fn new(home: &Path, remembers: bool, sink: Sink) -> Store {
+    /// The store below `home`. Nothing is created before something is written.
+    pub fn new(home: &Path, memory: Memory, sink: Sink) -> Store {
         Store(Arc::new(Inner {
             root: home.join("v1"),
-            remembers,
+            memory,
             sink,
             said: Mutex::default(),
             verified: Mutex::default(),
@@ -63,9 +76,9 @@ impl Store {
         }))
     }
 
-    /// Whether remembered facts are used (not with `--no-cache`).
-    pub fn remembers(&self) -> bool {
-        self.0.remembers
+    /// What is made of things that were remembered.
+    pub fn memory(&self) -> Memory {
+        self.0.memory
     }
 
     /// Where the store is.

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::Store;
+use super::{Memory, Store};
 use crate::event;
 use crate::oci::Digest;
 
 fn store(home: &Path) -> Store {
-    Store::new(home, true, event::nowhere())
+    Store::new(home, Memory::Full, event::nowhere())
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_fact_is_recalled_whole_or_not_at_all() {
     let key = Digest::of(b"key");
     store(home.path()).remember("test", &key, b"fact");
     assert_eq!(store(home.path()).recall("test", &key).as_deref(), Some(&b"fact"[..]));
-    assert_eq!(Store::new(home.path(), false, event::nowhere()).recall("test", &key), None, "--no-cache");
+    assert_eq!(Store::new(home.path(), Memory::Off, event::nowhere()).recall("test", &key), None, "--no-cache");
     let path = store(home.path()).memo_path("test", &key);
     let mut bytes = fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

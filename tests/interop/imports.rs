@@ -16,7 +16,7 @@ use stillframe::event::{Cancel, nowhere};
 use stillframe::oci::{Digest, media};
 use stillframe::registry::{Client, Settings};
 use stillframe::source::member::{Body, Member};
-use stillframe::store::Store;
+use stillframe::store::{Memory, Store};
 
 use crate::peers::{checkout, done, peer, registry, run, shell};
 use crate::project::{Project, program, refused};
@@ -28,7 +28,7 @@ const LEAST_TAKEN: usize = 200;
 fn ctx(home: &Path) -> Ctx {
     let registries = Client::new(Settings::default(), nowhere(), Cancel::default()).unwrap();
     Ctx {
-        store: Store::new(home, false, nowhere()),
+        store: Store::new(home, Memory::Off, nowhere()),
         registries,
         sink: nowhere(),
         jobs: NonZeroUsize::MIN,

@@ -195,3 +195,48 @@ fn temporaries_are_made_beside_their_target() {
     }
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
+
+/// The calls of a build, by strace.
+fn calls(project: &Project, words: &[&str], which: &str) -> String {
+    let log = project.out("log");
+    let mut command = peer("strace");
+    project.prepare(&mut command);
+    command.args(["-f", "-qq", "-e", &format!("trace={which}"), "-o"]).arg(&log).arg(program()).args(words);
+    done(&mut command);
+    fs::read_to_string(&log).unwrap()
+}
+
+/// Counts that do not depend on the machine: without a change no file is opened and each is looked at once; with one, that one is read.
+#[test]
+fn a_build_reads_only_what_changed() {
+    const FILES: usize = 2000;
+    let project = Project::new("[image]\nbase = \"scratch\"\n[[file]]\nsrc = \"tree\"\ndest = \"/t\"\n");
+    let directory = project.app().join("tree");
+    for at in 0..FILES {
+        let path = directory.join(format!("d{}", at % 20));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join(format!("file-{at}")), format!("content {at:06}")).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let opened = |log: &str| log.lines().filter(|line| line.contains("/file-") && line.contains("open")).count();
+    let cold = calls(&project, &["build"], "open,openat,openat2");
+    assert!(
+        (FILES..=2 * FILES).contains(&opened(&cold)),
+        "cold, each is looked into once and read once: {}",
+        opened(&cold)
+    );
+    std::thread::sleep(Duration::from_millis(100));
+    done(project.command(&["build"]).arg("-q"));
+    let idle = calls(&project, &["build"], "open,openat,openat2,newfstatat,statx,read,write,rename,renameat2");
+    assert_eq!(opened(&idle), 0, "nothing changed");
+    let looks = idle.lines().filter(|line| line.contains("\"file-")).count();
+    assert_eq!(looks, FILES, "each file is looked at once");
+    let blobs = idle.lines().filter(|line| line.contains("open") && line.contains("/blobs/")).count();
+    assert_eq!(blobs, 0, "no blob is read");
+    assert!(!idle.contains("rename"), "nothing is written: {idle}");
+    fs::write(directory.join("d3/file-3"), "CONTENT 000003").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let one = calls(&project, &["build"], "open,openat,openat2");
+    let asked = one.lines().filter(|line| line.contains("/file-3\"") && line.contains("open")).count();
+    assert!((2..=3).contains(&asked), "it is looked into, read for its digest and packed: {asked}");
+}

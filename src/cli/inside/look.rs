@@ -222,7 +222,7 @@ fn line(plan: &ImagePlan, item: u32) -> Option<Line> {
 }
 
 fn origins(plan: &ImagePlan, trees: &[Planned]) -> BTreeMap<Name, String> {
-    let one = |(path, entry): (&String, &crate::layer::tree::Entry)| {
+    let one = |(path, entry): (&str, &crate::layer::tree::Entry)| {
         Some((Name::from(path.as_bytes()), line(plan, entry.item)?.place))
     };
     trees.iter().flatten().filter_map(one).collect()

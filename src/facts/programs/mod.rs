@@ -96,18 +96,29 @@ pub fn read<'data>(data: impl ReadRef<'data>) -> Option<Nature> {
     }
 }
 
+/// What programs of other systems are called.
+const MACOS: &str = "macOS (Mach-O)";
+const WINDOWS: &str = "Windows (PE)";
+
+impl Nature {
+    /// The program of another system that was told of by these words; `None` where none is called so.
+    pub fn foreign(system: &str) -> Option<Nature> {
+        [MACOS, WINDOWS].into_iter().find(|known| *known == system).map(Nature::Foreign)
+    }
+}
+
 /// The programs of other systems, which somebody who builds on such a system packs by mistake.
 fn foreign(head: &[u8]) -> Option<&'static str> {
     const PE_OFFSET: usize = 0x3c;
     // A Java class begins as a fat Mach-O file does; there, its version stands in place of the count of architectures.
     const MOST_FAT: u8 = 20;
     match head {
-        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, 0xcf | 0xce, ..] => Some("macOS (Mach-O)"),
-        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, count, ..] if (1..MOST_FAT).contains(count) => Some("macOS (Mach-O)"),
+        [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, 0xcf | 0xce, ..] => Some(MACOS),
+        [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, count, ..] if (1..MOST_FAT).contains(count) => Some(MACOS),
         [b'M', b'Z', ..] => {
             let offset = head.get(PE_OFFSET..PE_OFFSET + 4)?;
             let at = u32::from_le_bytes(offset.try_into().ok()?) as usize;
-            (head.get(at..at.checked_add(4)?)? == b"PE\0\0").then_some("Windows (PE)")
+            (head.get(at..at.checked_add(4)?)? == b"PE\0\0").then_some(WINDOWS)
         }
         _ => None,
     }

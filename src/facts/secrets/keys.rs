@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 pub const BEGINNINGS: [&str; 3] = ["PRIVATE KEY", "LS0tLS1CRUdJTi", "PuTTY-User-Key-File-"];
 
 const KEY: &str = "a private key";
+/// What they are all called.
+pub const KINDS: [&str; 2] = [KEY, LOCKED];
 const LOCKED: &str = "a private key behind a password";
 
 /// Fewest characters of base64 in the first line of a body.

@@ -37,6 +37,14 @@ pub struct Secret {
     pub line: Option<u64>,
 }
 
+impl Secret {
+    /// The secret that was told of by these words; `None` where nothing is called so.
+    pub fn told(what: &str, line: Option<u64>) -> Option<Secret> {
+        let what = tokens::kinds().chain(keys::KINDS).find(|kind| *kind == what)?;
+        Some(Secret { what, line })
+    }
+}
+
 /// A look at a content whose pieces come one after the other.
 #[derive(Default)]
 pub struct Scan {

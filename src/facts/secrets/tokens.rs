@@ -68,7 +68,6 @@ pub fn beginnings() -> impl Iterator<Item = &'static str> {
 }
 
 /// What they are all called.
-#[cfg(test)]
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     TOKENS.iter().map(|token| token.what)
 }

@@ -5,13 +5,13 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode as RawMode, OFlags, Stat};
 
-use super::{Gather, Kind, special};
+use super::{Gather, special};
 use crate::error::{Error, Finding, Result, printable};
 use crate::layer::ignore::Globs;
+use crate::layer::listing::{Kind, Listing};
 use crate::layer::read::seen_at;
 use crate::manifest::Copy;
 
@@ -23,7 +23,7 @@ pub(super) struct Walk<'a> {
     pub(super) copy: &'a Copy,
     pub(super) globs: Globs,
     pub(super) matched: Vec<bool>,
-    pub(super) entries: Vec<(Arc<str>, Kind)>,
+    pub(super) listing: Listing,
 }
 
 impl Walk<'_> {
@@ -117,7 +117,7 @@ impl Gather<'_> {
                 let handle = open(place.handle.as_fd(), Path::new(name)).map_err(failed)?;
                 self.directory(walk, &Place { handle, path: &full, below: &path }, ignored, depth)?;
             } else if walk.wants(&path, false) {
-                self.leaf(walk, place, name, path, &facts)?;
+                self.leaf(walk, place, name, &path, &facts)?;
             }
         }
         Ok(())
@@ -134,16 +134,16 @@ impl Gather<'_> {
 
     /// A directory is copied if it is wanted itself or something in it is.
     fn directory(&mut self, walk: &mut Walk<'_>, place: &Place<'_>, ignored: bool, depth: usize) -> Result<()> {
-        let before = walk.entries.len();
+        let before = walk.listing.len();
         let wanted = !ignored && walk.wants(place.below, true);
         self.walk(walk, place, depth + 1)?;
-        if wanted || walk.entries.len() > before {
-            walk.entries.push((place.below.into(), Kind::Directory));
+        if wanted || walk.listing.len() > before {
+            walk.listing.push(place.below, Kind::Directory)?;
         }
         Ok(())
     }
 
-    fn leaf(&mut self, walk: &mut Walk<'_>, within: &Place<'_>, name: &str, path: String, facts: &Stat) -> Result<()> {
+    fn leaf(&mut self, walk: &mut Walk<'_>, within: &Place<'_>, name: &str, path: &str, facts: &Stat) -> Result<()> {
         let place = &walk.copy.source.place;
         let shown = printable(&format!("{}/{path}", walk.copy.source.written.trim_end_matches('/')));
         let kind = FileType::from_raw_mode(facts.st_mode);
@@ -151,8 +151,8 @@ impl Gather<'_> {
             let target = rustix::fs::readlinkat(&within.handle, name, Vec::new())
                 .map_err(|cause| Error::io(format!("reading `{shown}`"), cause.into()))?;
             match target.to_str() {
-                Ok(target) if stays_inside(&path, target) => {
-                    walk.entries.push((path.into(), Kind::Link(target.to_string())));
+                Ok(target) if stays_inside(path, target) => {
+                    walk.listing.push(path, Kind::Link(target))?;
                 }
                 _ => {
                     let target = printable(&target.to_string_lossy());
@@ -170,7 +170,7 @@ impl Gather<'_> {
         } else {
             let source = walk.copy.source.clone();
             self.bits(&shown, &source, facts.st_mode);
-            walk.entries.push((path.into(), Kind::File(seen_at(facts))));
+            walk.listing.push(path, Kind::File(seen_at(facts)))?;
         }
         Ok(())
     }

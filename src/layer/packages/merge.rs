@@ -151,8 +151,8 @@ impl Merge<'_> {
     fn add(&mut self, at: usize, path: String, member: &Member) {
         let body = match &member.body {
             MemberBody::Directory => Body::Directory,
-            MemberBody::Link(target) => Body::Link(target.clone()),
-            MemberBody::File(stretch) => Body::File(Content::Stored(*stretch)),
+            MemberBody::Link(target) => Body::Link(target.as_str().into()),
+            MemberBody::File(stretch) => Body::File(Content::Stored(Box::new(*stretch))),
             MemberBody::Device => return self.wrong(at, &path, "is a device or a named pipe, which no layer can hold"),
         };
         let file = File { body, mode: member.mode, uid: member.uid, gid: member.gid };

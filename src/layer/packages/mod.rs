@@ -59,7 +59,7 @@ impl File {
 
     /// A link that is made here.
     fn link(target: &str) -> File {
-        File { body: Body::Link(target.to_string()), mode: 0o777, uid: 0, gid: 0 }
+        File { body: Body::Link(target.into()), mode: 0o777, uid: 0, gid: 0 }
     }
 }
 

@@ -123,7 +123,7 @@ fn two_packages_with_one_file_are_refused_unless_one_replaces() {
     for packages in [vec![one.clone(), two.clone()], vec![two.clone(), one]] {
         let (laid, report) = laid(&packages, &[]);
         assert!(report.all().is_empty());
-        let Body::File(Content::Stored(stretch)) = laid.files["etc/x"].body else { panic!() };
+        let Body::File(Content::Stored(ref stretch)) = laid.files["etc/x"].body else { panic!() };
         assert_eq!(stretch.blob, Digest::of(b"two"));
     }
     let (_, report) = laid(&[package("odd", &["dev/null !"], &[])], &[]);

@@ -34,7 +34,7 @@ impl Place<'_> {
             // What stands there, even if it leads nowhere, is the base's.
             let Some(real) = self.real(at, place).filter(|real| self.index.get(real).is_none()) else { continue };
             if !files.contains(&real) {
-                self.put(at, &real, entry(Body::Link(relative(&real, &main)), LINK_MODE));
+                self.put(at, &real, entry(Body::Link(relative(&real, &main).into()), LINK_MODE));
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{DIR_MODE, LINK_MODE, PLAIN_MODE, Place};
 use crate::error::{Finding, printable};
 use crate::layer::accounts::{GROUP, PASSWD};
-use crate::layer::found::{self, Brought, Found, Piece};
+use crate::layer::found::{Brought, Found, Piece};
+use crate::layer::listing::{self, Listing};
 use crate::layer::tree::{Body, Content, Disk, Entry, Mode};
 use crate::manifest::{Item, What};
 use crate::source::{FileIndex, Kind};
@@ -87,23 +89,20 @@ impl Place<'_> {
         match (&item.what, found) {
             (What::Binary { capabilities, .. }, Found::File { path, seen }) => {
                 let Some(dest) = self.dest(item) else { return };
-                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
+                let body = Body::File(Content::Disk(Disk::new(Arc::new(Listing::file(path, *seen)), 0)));
                 self.put(at, &dest, Entry { capabilities: *capabilities, ..entry(body, fixed(PROGRAM_MODE)) });
             }
             (What::Copy(_), Found::File { path, seen }) => {
                 let Some(dest) = self.dest(item) else { return };
-                let body = Body::File(Content::Disk(Disk { root: path.clone(), below: None, seen: *seen }));
+                let body = Body::File(Content::Disk(Disk::new(Arc::new(Listing::file(path, *seen)), 0)));
                 self.put(at, &dest, entry(body, content));
             }
-            (What::Copy(copy), Found::Tree { root, entries }) => {
-                for (path, kind) in entries.iter() {
+            (What::Copy(copy), Found::Tree(listing)) => {
+                for (row, (path, kind)) in (0u32..).zip(listing.iter()) {
                     let (body, mode) = match kind {
-                        found::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
-                        found::Kind::Link(target) => (Body::Link(target.clone()), Mode::Fixed(LINK_MODE)),
-                        found::Kind::File(seen) => {
-                            let disk = Disk { root: root.clone(), below: Some(path.clone()), seen: *seen };
-                            (Body::File(Content::Disk(disk)), content)
-                        }
+                        listing::Kind::Directory => (Body::Directory, Mode::Fixed(copy.dir_mode)),
+                        listing::Kind::Link(target) => (Body::Link(target.into()), Mode::Fixed(LINK_MODE)),
+                        listing::Kind::File(_) => (Body::File(Content::Disk(Disk::new(listing.clone(), row))), content),
                     };
                     self.put(at, &below(item, path), entry(body, mode));
                 }
@@ -122,7 +121,7 @@ impl Place<'_> {
             (What::Dir, _) => self.put(at, &item.dest, entry(Body::Directory, fixed(DIR_MODE))),
             (What::Symlink { target }, _) => {
                 let Some(dest) = self.dest(item) else { return };
-                self.put(at, &dest, entry(Body::Link(target.clone()), Mode::Fixed(LINK_MODE)));
+                self.put(at, &dest, entry(Body::Link(target.as_str().into()), Mode::Fixed(LINK_MODE)));
             }
             _ => {}
         }

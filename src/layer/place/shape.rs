@@ -26,7 +26,7 @@ pub fn shape(
 /// Refuses entries below something that is no directory.
 fn below_files(own: &Own, items: &[Item], report: &mut Report) {
     let mut told = BTreeSet::new();
-    for (path, (_, entry)) in own {
+    for (path, (_, entry)) in own.iter() {
         let Some((above, (_, blocking))) = above(path).find_map(|above| Some((above, own.get(above)?))) else {
             continue;
         };
@@ -77,7 +77,7 @@ fn parents(own: &mut Own, index: &FileIndex) {
             None => {
                 let mode = Mode::Fixed(DIR_MODE);
                 let entry = Entry { body: Body::Directory, mode, uid: 0, gid: 0, capabilities: 0, item };
-                own.insert(path, (layer, entry));
+                own.insert(&path, (layer, entry));
             }
         }
     }
@@ -93,7 +93,7 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
         let written = own
             .get(path)
             .into_iter()
-            .chain(own.range(below.clone()..).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
+            .chain(own.starting(&below).take_while(|(at, _)| at.starts_with(&below)).map(|(_, it)| it));
         if let Some((_, other)) = written.into_iter().next() {
             let help = if own.contains_key(path) {
                 "leave `[[remove]]` out: a file that is written replaces the base's, and `[[dir]]` with `replace = true` a file or link"
@@ -111,6 +111,6 @@ fn hide(own: &mut Own, items: &[Item], whiteouts: BTreeMap<String, (u32, Entry)>
         let (directory, name) =
             path.rsplit_once('/').map_or(("", path.as_str()), |(directory, name)| (directory, name));
         let slash = if directory.is_empty() { "" } else { "/" };
-        own.insert(format!("{directory}{slash}.wh.{name}"), (*layer, entry.clone()));
+        own.insert(&format!("{directory}{slash}.wh.{name}"), (*layer, entry.clone()));
     }
 }

@@ -80,11 +80,11 @@ impl Place<'_> {
         let directory = |path: &str| self.own.get(path).is_none_or(|(_, entry)| entry.body == Body::Directory);
         let mut above = path.match_indices('/').map(|(end, _)| &path[..end]);
         let below = format!("{path}/");
-        let inside = |(own, _): (&String, _)| body != Body::Directory && own.starts_with(&below);
-        if there || !above.all(directory) || self.own.range(below.clone()..).next().is_some_and(inside) {
+        let inside = |(own, _): (&str, _)| body != Body::Directory && own.starts_with(&below);
+        if there || !above.all(directory) || self.own.starting(&below).next().is_some_and(inside) {
             return;
         }
         let entry = Entry { body, mode: Mode::Fixed(mode), uid, gid, capabilities: 0, item: at };
-        self.own.insert(path, (self.layers[at as usize], entry));
+        self.own.insert(&path, (self.layers[at as usize], entry));
     }
 }

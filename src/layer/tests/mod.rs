@@ -9,13 +9,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::known::Known;
+use super::listing::Listing;
 use super::pack::{PackError, Packed, pack, run};
 use super::pipe::Pipe;
 use super::read;
 use super::tree::{Body, Content, Disk, Entry, Mode, Tree};
 use crate::event::{self, Cancel};
 use crate::oci::media::Compression;
-use crate::store::Store;
+use crate::store::{Memory, Store};
 
 pub const ALL: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
 
@@ -24,7 +26,7 @@ pub struct Home(#[allow(dead_code, reason = "removes the directory")] tempfile::
 
 pub fn home() -> Home {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::new(directory.path(), true, event::nowhere());
+    let store = Store::new(directory.path(), Memory::Full, event::nowhere());
     Home(directory, store)
 }
 
@@ -49,13 +51,13 @@ pub fn directory() -> Entry {
 }
 
 pub fn link(target: &str) -> Entry {
-    entry(Body::Link(target.to_string()), 0o777)
+    entry(Body::Link(target.into()), 0o777)
 }
 
 /// A file of this machine, as a listing would name it.
 pub fn disk(path: &Path) -> Entry {
     let seen = read::seen(&path.symlink_metadata().unwrap());
-    entry(Body::File(Content::Disk(Disk { root: Arc::from(path), below: None, seen })), 0o644)
+    entry(Body::File(Content::Disk(Disk::new(Arc::new(Listing::file(path, seen)), 0))), 0o644)
 }
 
 pub fn tree<const N: usize>(entries: [(&str, Entry); N]) -> Tree {
@@ -88,7 +90,7 @@ pub fn threads(count: usize) -> NonZeroUsize {
 }
 
 pub fn try_pack(tree: &Tree, compression: Compression, home: &Home) -> Result<Packed, PackError> {
-    pack(tree, compression, &home.1, threads(2), &Cancel::default(), &|_| ())
+    pack(tree, compression, &home.1, threads(2), &Cancel::default(), &|_| (), &Known::default())
 }
 
 /// Packs and returns the blob's bytes too.
@@ -108,8 +110,9 @@ pub fn plain(tree: &Tree) -> Vec<u8> {
 /// Packs with a pipeline of the test's own making.
 pub fn run_with<'a>(tree: &Tree, home: &'a Home, change: impl FnOnce(&mut Pipe<'a>)) -> Result<Packed, PackError> {
     let cancel: &'static Cancel = Box::leak(Box::default());
-    let mut pipe =
-        Pipe { compression: Compression::Gzip, store: &home.1, threads: 2, cancel, progress: &|_| (), damage: None };
+    let known: &'static Known = Box::leak(Box::default());
+    let (compression, store) = (Compression::Gzip, &home.1);
+    let mut pipe = Pipe { compression, store, threads: 2, cancel, progress: &|_| (), known, damage: None };
     change(&mut pipe);
     run(tree, &pipe)
 }

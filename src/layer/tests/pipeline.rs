@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use super::{ALL, blob, directory, home, inline, noise, prose, run_with, threads, tree};
 use crate::error::Kind;
 use crate::event::Cancel;
+use crate::layer::known::Known;
 use crate::layer::pack::{PackError, pack};
 use crate::layer::pipe::{Pipe, Poured};
 use crate::layer::tree::Tree;
@@ -51,7 +52,9 @@ fn the_number_of_threads_does_not_matter() {
         let expected = blob(&large(), compression).0;
         for count in [1, 2, 3, 8, 16] {
             let home = home();
-            let packed = pack(&large(), compression, &home.1, threads(count), &Cancel::default(), &|_| ()).unwrap();
+            let packed =
+                pack(&large(), compression, &home.1, threads(count), &Cancel::default(), &|_| (), &Known::default())
+                    .unwrap();
             assert_eq!(packed, expected, "{count}");
             assert_eq!(
                 run_with(&large(), &home, |pipe| {
@@ -67,7 +70,8 @@ fn the_number_of_threads_does_not_matter() {
 
 fn pour(compression: Compression, content: &[u8], step: usize) -> Poured {
     let (home, cancel) = (home(), Cancel::default());
-    let pipe = Pipe { compression, store: &home.1, threads: 2, cancel: &cancel, progress: &|_| (), damage: None };
+    let (store, known) = (&home.1, &Known::default());
+    let pipe = Pipe { compression, store, threads: 2, cancel: &cancel, progress: &|_| (), known, damage: None };
     let poured: Result<(Poured, ()), PackError> =
         pipe.run(|feed| content.chunks(step).try_for_each(|bytes| feed.put(bytes)));
     poured.unwrap().0
@@ -157,7 +161,8 @@ fn a_wish_to_stop_is_heard_between_blocks() {
     let (home, cancel) = (home(), Cancel::default());
     let progress = |_: u64| cancel.set(Kind::Interrupted);
     let content = tree([("a", inline(&vec![0; 32 << 20]))]);
-    let error = pack(&content, Compression::Gzip, &home.1, threads(2), &cancel, &progress).unwrap_err();
+    let error =
+        pack(&content, Compression::Gzip, &home.1, threads(2), &cancel, &progress, &Known::default()).unwrap_err();
     assert_eq!((error.item, error.error.kind()), (None, Kind::Interrupted));
     assert!(home.is_empty());
 }
@@ -166,7 +171,9 @@ fn a_wish_to_stop_is_heard_between_blocks() {
 fn progress_counts_the_tar_and_ends_with_its_size() {
     let (home, steps) = (home(), Mutex::new(Vec::new()));
     let progress = |done: u64| steps.lock().unwrap().push(done);
-    let packed = pack(&large(), Compression::Gzip, &home.1, threads(3), &Cancel::default(), &progress).unwrap();
+    let packed =
+        pack(&large(), Compression::Gzip, &home.1, threads(3), &Cancel::default(), &progress, &Known::default())
+            .unwrap();
     let steps = steps.into_inner().unwrap();
     assert!(steps.is_sorted());
     assert_eq!(steps.last(), Some(&packed.tar_size));

@@ -4,12 +4,13 @@ use std::fs::{self, File, Permissions};
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 use std::time::SystemTime;
 
 use super::{ALL, Home, blob, disk, home, inline, noise, plain, run_with, tree, try_pack};
 use crate::error::Kind;
+use crate::layer::listing::{Kind as Listed, Listing};
 use crate::layer::tree::{Body, Content, Disk, Entry, Mode, Tree};
 use crate::oci::media::Compression;
 
@@ -38,8 +39,10 @@ fn a_file_below_a_copied_directory_is_found_wherever_it_goes() {
     fs::create_dir(directory.path().join("sub")).unwrap();
     let path = directory.path().join("sub/f");
     fs::write(&path, "#!/bin/sh\n").unwrap();
-    let Entry { body: Body::File(Content::Disk(Disk { seen, .. })), .. } = disk(&path) else { panic!() };
-    let body = Body::File(Content::Disk(Disk { root: directory.path().into(), below: Some("sub/f".into()), seen }));
+    let Entry { body: Body::File(Content::Disk(alone)), .. } = disk(&path) else { panic!() };
+    let mut listing = Listing::new(directory.path().to_path_buf());
+    listing.push("sub/f", Listed::File(alone.seen())).unwrap();
+    let body = Body::File(Content::Disk(Disk::new(Arc::new(listing), 0)));
     let below = Entry { body, mode: Mode::ByContent, ..disk(&path) };
     let (packed, bytes) = blob(&tree([("other/name", below)]), Compression::None);
     assert_eq!((&bytes[512..522], packed.modes), (&b"#!/bin/sh\n"[..], vec![0o755]));
@@ -132,7 +135,15 @@ fn change_amid(change: fn(&Path)) -> (Home, Result<(), String>) {
         });
     };
     let home = home();
-    let packed = super::pack(&entries, Compression::None, &home.1, super::threads(2), &Default::default(), &progress);
+    let packed = super::pack(
+        &entries,
+        Compression::None,
+        &home.1,
+        super::threads(2),
+        &Default::default(),
+        &progress,
+        &Default::default(),
+    );
     assert!(done.load(Ordering::SeqCst));
     (home, packed.map(drop).map_err(|error| error.error.message().to_string()))
 }

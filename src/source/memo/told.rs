@@ -8,32 +8,53 @@ use crate::source::list::Told;
 
 pub(super) fn write(out: &mut Out, told: &Told) {
     out.number(told.natures.len() as u64);
-    for (start, nature) in &told.natures {
+    for (start, one) in &told.natures {
         out.number(*start);
-        match nature {
-            Nature::Program(program) => {
-                out.number(0);
-                write_program(out, program);
-            }
-            Nature::Object => out.number(1),
-            Nature::Script(script) => {
-                out.number(2);
-                out.bytes(script.interpreter.as_bytes());
-                optional(out, script.argument.as_deref());
-            }
-            Nature::Broken(why) => {
-                out.number(3);
-                out.bytes(why.as_bytes());
-            }
-            // Only files that begin as ELF files and scripts are remembered.
-            Nature::Unread | Nature::Foreign(_) => out.number(4),
-        }
+        nature(out, one);
     }
     out.number(told.texts.len() as u64);
     for (start, text) in &told.texts {
         out.number(*start);
         out.bytes(text);
     }
+}
+
+/// What one file is.
+pub fn nature(out: &mut Out, nature: &Nature) {
+    match nature {
+        Nature::Program(program) => {
+            out.number(0);
+            write_program(out, program);
+        }
+        Nature::Object => out.number(1),
+        Nature::Script(script) => {
+            out.number(2);
+            out.bytes(script.interpreter.as_bytes());
+            optional(out, script.argument.as_deref());
+        }
+        Nature::Broken(why) => {
+            out.number(3);
+            out.bytes(why.as_bytes());
+        }
+        Nature::Unread => out.number(4),
+        Nature::Foreign(system) => {
+            out.number(5);
+            out.bytes(system.as_bytes());
+        }
+    }
+}
+
+/// The same on its way back.
+pub fn read_nature(input: &mut In<'_>) -> Option<Nature> {
+    Some(match input.number()? {
+        0 => Nature::Program(Box::new(read_program(input)?)),
+        1 => Nature::Object,
+        2 => Nature::Script(Script { interpreter: text(input)?, argument: maybe(input)? }),
+        3 => Nature::Broken(text(input)?),
+        4 => Nature::Unread,
+        5 => Nature::foreign(&text(input)?)?,
+        _ => return None,
+    })
 }
 
 fn write_program(out: &mut Out, program: &Program) {
@@ -69,14 +90,7 @@ pub(super) fn read(input: &mut In<'_>) -> Option<Told> {
     let (mut natures, mut kept) = (BTreeMap::new(), BTreeMap::new());
     for _ in 0..input.number()? {
         let start = input.number()?;
-        let one = match input.number()? {
-            0 => Nature::Program(Box::new(read_program(input)?)),
-            1 => Nature::Object,
-            2 => Nature::Script(Script { interpreter: text(input)?, argument: maybe(input)? }),
-            3 => Nature::Broken(text(input)?),
-            4 => Nature::Unread,
-            _ => return None,
-        };
+        let one = read_nature(input)?;
         natures.insert(start, one);
     }
     for _ in 0..input.number()? {

@@ -50,7 +50,7 @@ fn layers(image: &Seen<'_>) -> Vec<Sized> {
 
 fn most(tree: &Tree) -> u64 {
     let content = |body: &Body| if let Body::File(content) = body { content.size() } else { 0 };
-    let entry = |(path, entry): (&String, &_)| {
+    let entry = |(path, entry): (&str, &_)| {
         let entry: &crate::layer::tree::Entry = entry;
         content(&entry.body).saturating_add(AROUND).saturating_add(path.len() as u64)
     };

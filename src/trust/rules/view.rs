@@ -1,6 +1,7 @@
 //! Stage 8: all paths of an image, its own and the base's that nothing hides. Trees and the base's files in, one list out. Pure.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use super::Seen;
 use crate::error::Place;
@@ -12,8 +13,6 @@ const WHITEOUT: &str = ".wh.";
 
 /// The paths of one image.
 pub(super) struct View<'a> {
-    /// Own entries by their paths, in their order.
-    own: Vec<(&'a str, &'a Entry)>,
     /// Paths that are hidden with all below them.
     gone: BTreeMap<String, &'a Entry>,
     /// The image itself.
@@ -32,30 +31,33 @@ pub(super) enum Thing<'a> {
 impl<'a> View<'a> {
     /// The paths of this image.
     pub(super) fn new(image: &Seen<'a>) -> View<'a> {
-        let (mut own, mut gone): (Vec<(&str, &Entry)>, _) = (Vec::new(), BTreeMap::new());
+        let mut gone = BTreeMap::new();
         for (path, entry) in image.trees.iter().flatten() {
-            match (&entry.body, path.rsplit_once('/').unwrap_or(("", path))) {
-                (Body::Whiteout, (directory, name)) => {
-                    let name = name.strip_prefix(WHITEOUT).unwrap_or(name);
-                    let slash = if directory.is_empty() { "" } else { "/" };
-                    gone.insert(format!("{directory}{slash}{name}"), entry);
-                }
-                _ => own.push((path.as_str(), entry)),
+            if entry.body == Body::Whiteout {
+                let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+                let name = name.strip_prefix(WHITEOUT).unwrap_or(name);
+                let slash = if directory.is_empty() { "" } else { "/" };
+                gone.insert(format!("{directory}{slash}{name}"), entry);
             }
         }
-        own.sort_by_key(|(path, _)| *path);
-        View { own, gone, image: *image }
+        View { gone, image: *image }
     }
 
-    /// What the manifest put into the image.
+    /// What the manifest put into the image, in the order of the paths.
     pub(super) fn own(&self) -> impl Iterator<Item = (&'a str, &'a Entry)> {
-        self.own.iter().copied()
+        let mut trees: Vec<_> = self.image.trees.iter().map(|tree| tree.iter().peekable()).collect();
+        let merged = iter::from_fn(move || {
+            let peeked =
+                trees.iter_mut().filter_map(|tree| tree.peek().map(|(path, _)| *path).map(|path| (path, tree)));
+            peeked.min_by_key(|(path, _)| *path)?.1.next()
+        });
+        merged.filter(|(_, entry)| entry.body != Body::Whiteout)
     }
 
     /// What the manifest put at exactly this path, and the path itself.
     pub(super) fn own_at(&self, path: &str) -> Option<(&'a str, &'a Entry)> {
-        let at = self.own.binary_search_by_key(&path, |(path, _)| *path).ok()?;
-        self.own.get(at).copied()
+        let found = self.image.trees.iter().find_map(|tree| tree.get_key_value(path));
+        found.filter(|(_, entry)| entry.body != Body::Whiteout)
     }
 
     /// What the base has that can still be seen. Names that are no UTF-8 are left out.

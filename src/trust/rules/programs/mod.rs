@@ -105,7 +105,7 @@ pub(super) fn judge(subject: &Subject<'_>, paths: &Paths<'_>) -> Vec<Found> {
     let (started, mut faults) = start::judge(&room);
     for (path, entry) in image.trees.iter().flatten() {
         if let Body::File(content) = &entry.body
-            && started.as_ref() != Some(path)
+            && started.as_deref() != Some(path)
         {
             faults.extend(own(&room, path, entry, content, false));
         }
@@ -132,7 +132,7 @@ fn own(room: &Room<'_>, path: &str, entry: &Entry, content: &Content, started: b
     };
     let file = match (&item.what, content) {
         (What::Binary { source, .. }, _) => whole(Origin::Program, source),
-        (What::Copy(copy), Content::Disk(disk)) => match &disk.below {
+        (What::Copy(copy), Content::Disk(disk)) => match disk.below() {
             None => whole(Origin::Named, &copy.source),
             Some(below) => {
                 let shown = format!("{}/{}", printable(copy.source.written.trim_end_matches('/')), printable(below));

@@ -1,0 +1,185 @@
+//! Stage 6: what is known of many contents, in 56 bytes for each: a row of what it is known by, its identity, and where more is said of the few
+//! that say more. Rows and bytes in and out. Pure.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Fact, Key};
+use crate::facts::{Facts, Secret};
+use crate::oci::Digest;
+use crate::source::memo::told::{nature, read_nature};
+use crate::source::memo::{In, Out};
+
+/// How many bytes a row takes.
+const ROW: usize = 56;
+/// The bits of a row's last number: a program; an identity; too young to be remembered. Above them stands where more is said, or 0.
+const PROGRAM: u64 = 1;
+const IDENTITY: u64 = 2;
+const YOUNG: u64 = 4;
+const BITS: u32 = 3;
+
+/// One content.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    key: Key,
+    id: [u8; 32],
+    word: u64,
+}
+
+/// Many contents.
+#[derive(Default)]
+pub(super) struct Table {
+    rows: Vec<Row>,
+    /// What is said of those that say more.
+    more: Vec<u8>,
+    /// The rows that were asked for.
+    used: Vec<AtomicBool>,
+}
+
+impl Table {
+    /// How many contents there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Adds a content; [`Table::sort`] follows the last one.
+    pub(super) fn push(&mut self, key: Key, young: bool, fact: &Fact) {
+        let mut id = [0; 32];
+        fact.id.iter().for_each(|digest| id.copy_from_slice(digest.bytes()));
+        let bits = [(fact.program, PROGRAM), (fact.id.is_some(), IDENTITY), (young, YOUNG)];
+        let bits = bits.iter().filter(|(set, _)| *set).fold(0, |word, (_, bit)| word | bit);
+        let place = if says_more(fact) { self.more.len() as u64 + 1 } else { 0 };
+        if place > 0 {
+            let mut out = Out::default();
+            write(&mut out, fact);
+            self.more.extend(out.bytes);
+        }
+        self.rows.push(Row { key, id, word: place << BITS | bits });
+    }
+
+    /// Brings the rows into their order; of several with one key the last one counts.
+    pub(super) fn sort(&mut self) {
+        self.rows.sort_by_key(|row| row.key);
+        self.rows.dedup_by(|later, first| {
+            let same = later.key == first.key;
+            if same {
+                *first = *later;
+            }
+            same
+        });
+    }
+
+    /// What is known under a key.
+    pub(super) fn find(&self, key: &Key) -> Option<Fact> {
+        self.find_first(self.rows.len(), key)
+    }
+
+    /// The same among the first rows.
+    pub(super) fn find_first(&self, count: usize, key: &Key) -> Option<Fact> {
+        let rows = self.rows.get(..count)?;
+        let at = rows.binary_search_by(|row| row.key.cmp(key)).ok()?;
+        let row = rows.get(at)?;
+        let fact = self.fact(row)?;
+        self.used.get(at).iter().for_each(|used| used.store(true, Ordering::Relaxed));
+        Some(fact)
+    }
+
+    fn fact(&self, row: &Row) -> Option<Fact> {
+        let mut fact = match (row.word >> BITS).checked_sub(1) {
+            None => Fact::default(),
+            Some(start) => read(&mut In::new(self.more.get(usize::try_from(start).ok()?..)?))?,
+        };
+        fact.id = Digest::from_bytes(&row.id).filter(|_| row.word & IDENTITY != 0);
+        fact.program = row.word & PROGRAM != 0;
+        Some(fact)
+    }
+
+    /// Whether there is a content that is not too young to be remembered.
+    pub(super) fn has_old(&self) -> bool {
+        self.rows.iter().any(|row| row.word & YOUNG == 0)
+    }
+
+    /// What is to be remembered of both: the new ones, the old ones that were asked for, and as many others, or a few.
+    pub(super) fn joined(old: &Table, new: &Table, few: usize) -> Table {
+        let asked = |at: usize| old.used.get(at).is_some_and(|used| used.load(Ordering::Relaxed));
+        let count = (0..old.rows.len()).filter(|at| asked(*at)).count() + new.rows.len();
+        let idle = old.rows.len() + new.rows.len() - count <= count + few;
+        let mut table = Table::default();
+        let kept = old.rows.iter().enumerate().filter(|(at, _)| idle || asked(*at));
+        kept.for_each(|(_, row)| table.take(old, row));
+        new.rows.iter().filter(|row| row.word & YOUNG == 0).for_each(|row| table.take(new, row));
+        table.sort();
+        table
+    }
+
+    fn take(&mut self, from: &Table, row: &Row) {
+        match row.word >> BITS {
+            0 => self.rows.push(*row),
+            _ => from.fact(row).iter().for_each(|fact| self.push(row.key, false, fact)),
+        }
+    }
+
+    /// The same as bytes.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.rows.len() * ROW + self.more.len());
+        bytes.extend((self.rows.len() as u64).to_le_bytes());
+        for row in &self.rows {
+            bytes.extend(row.key);
+            bytes.extend(row.id);
+            bytes.extend(row.word.to_le_bytes());
+        }
+        bytes.extend(&self.more);
+        bytes
+    }
+
+    /// The table that these bytes are.
+    pub(super) fn read(bytes: &[u8]) -> Option<Table> {
+        let (count, rest) = bytes.split_first_chunk::<8>()?;
+        let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
+        let (rows, more) = rest.split_at_checked(count.checked_mul(ROW)?)?;
+        let row = |bytes: &[u8]| {
+            let (key, rest) = bytes.split_first_chunk::<16>()?;
+            let (id, rest) = rest.split_first_chunk::<32>()?;
+            Some(Row { key: *key, id: *id, word: u64::from_le_bytes(*rest.first_chunk::<8>()?) })
+        };
+        let rows = rows.chunks_exact(ROW).map(row).collect::<Option<Vec<Row>>>()?;
+        let used = std::iter::repeat_with(AtomicBool::default).take(rows.len()).collect();
+        rows.is_sorted_by(|one, two| one.key < two.key).then(|| Table { rows, more: more.to_vec(), used })
+    }
+}
+
+fn says_more(fact: &Fact) -> bool {
+    fact.nature.is_some() || fact.text.is_some() || !fact.facts.is_empty()
+}
+
+fn write(out: &mut Out, fact: &Fact) {
+    out.number(fact.nature.is_some().into());
+    fact.nature.iter().for_each(|one| nature(out, one));
+    out.number(fact.text.is_some().into());
+    fact.text.iter().for_each(|text| out.bytes(text));
+    write_facts(out, &fact.facts);
+}
+
+fn read(input: &mut In<'_>) -> Option<Fact> {
+    let nature = if input.number()? == 0 { None } else { Some(read_nature(input)?) };
+    let text = if input.number()? == 0 { None } else { Some(input.bytes()?.to_vec()) };
+    Some(Fact { nature, text, facts: read_facts(input)?, ..Fact::default() })
+}
+
+/// What the bytes of a content say, as bytes.
+pub(in crate::layer) fn write_facts(out: &mut Out, facts: &Facts) {
+    out.number(facts.secrets.len() as u64);
+    for secret in &facts.secrets {
+        out.bytes(secret.what.as_bytes());
+        out.number(secret.line.map_or(0, |line| line.saturating_add(1)));
+    }
+}
+
+/// The same on their way back.
+pub(in crate::layer) fn read_facts(input: &mut In<'_>) -> Option<Facts> {
+    let mut secrets = Vec::new();
+    for _ in 0..input.number()? {
+        let what = std::str::from_utf8(input.bytes()?).ok()?;
+        secrets.push(Secret::told(what, input.number()?.checked_sub(1))?);
+    }
+    Some(Facts { secrets })
+}

@@ -1,0 +1,138 @@
+//! Stage 6: what is known of contents, and what is not.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::facts::programs::Script;
+use crate::facts::{Secret, programs};
+use crate::layer::tests::disk;
+use crate::layer::tree::Body;
+use crate::registry::{Client, Settings};
+
+fn ctx(home: &Path) -> Ctx {
+    let client = Client::new(Settings::default(), crate::event::nowhere(), crate::event::Cancel::default());
+    Ctx::test(home, client.unwrap())
+}
+
+fn content(path: &Path) -> Content {
+    match disk(path).body {
+        Body::File(content) => content,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads a file whole, as packing does.
+fn read(known: &Known, content: &Content, bytes: &[u8]) -> Facts {
+    let mut reading = known.reading(content);
+    bytes.chunks(7).for_each(|piece| reading.piece(piece));
+    let facts = reading.end();
+    known.settle();
+    facts
+}
+
+/// The same, for a build that runs a minute later: nothing is too young for it.
+fn later(known: Known) -> Known {
+    Known { moment: Moment::now().after(60), ..known }
+}
+
+#[test]
+fn a_content_is_known_by_a_later_build_as_long_as_it_looks_the_same() {
+    let (home, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ctx, path) = (ctx(home.path()), project.path().join("file"));
+    let script = format!("#!/bin/sh -e\n{}{}\n", "ghp_", "Zq3vKx9TbW2mLr8NdYc5HjPf7GsA4eUo1iXy");
+    fs::write(&path, &script).unwrap();
+    let known = later(Known::load(&ctx, project.path()));
+    let seen = content(&path);
+    assert_eq!((known.fact(&seen), known.id(&seen)), (None, None));
+    known.looked(&seen, programs::read(script.as_bytes()).as_ref(), Some(b"text"));
+    let facts = read(&known, &seen, script.as_bytes());
+    assert_eq!(facts.secrets.len(), 1);
+    known.save(&ctx);
+    let expected = Fact {
+        id: Some(Digest::of(script.as_bytes())),
+        program: true,
+        nature: Some(Nature::Script(Script { interpreter: "/bin/sh".into(), argument: Some("-e".into()) })),
+        text: Some(b"text".to_vec()),
+        facts,
+    };
+    let again = Known::load(&ctx, project.path());
+    assert_eq!(again.fact(&content(&path)), Some(expected.clone()));
+    assert_eq!(again.digest(&crate::layer::read::seen(&path.symlink_metadata().unwrap())), expected.id);
+    assert_eq!(Known::load(&ctx, home.path()).fact(&content(&path)), None, "another project");
+    // The same bytes in the same time and size, in another file.
+    fs::copy(&path, project.path().join("other")).unwrap();
+    fs::rename(project.path().join("other"), &path).unwrap();
+    assert_eq!(again.fact(&content(&path)), None);
+}
+
+#[test]
+fn what_is_too_young_is_known_to_this_build_only() {
+    let (home, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ctx, path) = (ctx(home.path()), project.path().join("file"));
+    let known = Known::load(&ctx, project.path());
+    fs::write(&path, "young").unwrap();
+    read(&known, &content(&path), b"young");
+    assert_eq!(known.id(&content(&path)), Some(Digest::of(b"young")));
+    known.save(&ctx);
+    assert_eq!(Known::load(&ctx, project.path()).id(&content(&path)), None);
+}
+
+#[test]
+fn what_is_damaged_is_nothing() {
+    let (home, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ctx, path) = (ctx(home.path()), project.path().join("file"));
+    fs::write(&path, "text").unwrap();
+    let known = later(Known::load(&ctx, project.path()));
+    read(&known, &content(&path), b"text");
+    known.save(&ctx);
+    let kind = ctx.store.root().join("memo").join(KIND);
+    let file = fs::read_dir(kind).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read(&file).unwrap();
+    let is_known = || Known::load(&ctx, project.path()).fact(&content(&path)).is_some();
+    assert!(is_known());
+    for at in 0..whole.len() {
+        let mut other = whole.clone();
+        other[at] ^= 1;
+        fs::write(&file, &other).unwrap();
+        assert!(!is_known(), "byte {at}");
+        fs::write(&file, &whole[..at]).unwrap();
+        assert!(!is_known(), "{at} bytes");
+    }
+    fs::write(&file, &whole).unwrap();
+    assert!(is_known());
+}
+
+#[test]
+fn a_table_is_read_back_and_keeps_what_was_asked_for() {
+    let key = |number: u32| short(&Digest::of(&number.to_le_bytes()));
+    let fact = |number: u32| Fact {
+        id: Some(Digest::of(&number.to_be_bytes())),
+        program: number.is_multiple_of(2),
+        nature: (number.is_multiple_of(5)).then_some(Nature::Object),
+        text: (number.is_multiple_of(7)).then(|| number.to_string().into_bytes()),
+        facts: Facts {
+            secrets: (number.is_multiple_of(11))
+                .then(|| Secret::told("a private key", Some(3)).unwrap())
+                .into_iter()
+                .collect(),
+        },
+    };
+    let table = |numbers: std::ops::Range<u32>| {
+        let mut table = Table::default();
+        numbers.for_each(|number| table.push(key(number), false, &fact(number)));
+        table.sort();
+        Table::read(&table.bytes()).unwrap()
+    };
+    let old = table(0..1000);
+    (0..1000).for_each(|number| assert_eq!(old.find(&key(number)), Some(fact(number)), "{number}"));
+    assert_eq!(old.find(&key(1000)), None);
+    let bytes = old.bytes();
+    assert!((0..1000 * 56).step_by(97).all(|cut| Table::read(&bytes[..cut]).is_none()));
+    let again = table(0..1000);
+    (0..10).for_each(|number| drop(again.find(&key(number))));
+    let joined = Table::joined(&again, &table(2000..2010), 5);
+    assert_eq!(joined.len(), 20, "the others are too many");
+    assert_eq!((joined.find(&key(7)), joined.find(&key(2005))), (Some(fact(7)), Some(fact(2005))));
+    assert_eq!(Table::joined(&table(0..1000), &table(2000..2010), 1000).len(), 1010, "they are few");
+}
