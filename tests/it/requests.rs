@@ -13,7 +13,7 @@ use stillframe::manifest::TagRules;
 use stillframe::oci::{Descriptor, DiffId, media};
 use stillframe::plan::Tags;
 use stillframe::ship::{Target, ahead};
-use stillframe::store::Store;
+use stillframe::store::{Memory, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -210,7 +210,7 @@ async fn a_layer_is_uploaded_before_the_next_one_is_packed() {
     let home = tempfile::tempdir().unwrap();
     let sink = nowhere();
     let ctx = Ctx {
-        store: Store::new(home.path(), true, sink.clone()),
+        store: Store::new(home.path(), Memory::Full, sink.clone()),
         registries: stand.client.clone(),
         sink,
         jobs: NonZeroUsize::MIN,

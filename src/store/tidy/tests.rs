@@ -9,10 +9,10 @@ use serde_json::json;
 use super::{Held, Reach, Thing, Wish, choose};
 use crate::event;
 use crate::oci::{Descriptor, Digest, media};
-use crate::store::{Kept, Store};
+use crate::store::{Kept, Memory, Store};
 
 fn store(home: &Path) -> Store {
-    Store::new(home, true, event::nowhere())
+    Store::new(home, Memory::Full, event::nowhere())
 }
 
 fn moment(seconds: u64) -> SystemTime {
