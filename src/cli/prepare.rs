@@ -128,21 +128,7 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
     let bases = bases(session, &plan).await?;
     let found = layer::bring(ctx, &manifest, &found, &mut report).await?;
     let found = Arc::new(layer::unpack(ctx, &plan, &manifest, found).await?);
-    let (mut placed, mut indexes) = (Vec::new(), Vec::new());
-    for (at, base) in bases.iter().enumerate() {
-        let index = Arc::new(files(session, &plan, &plan.images[at], base).await?);
-        indexes.push(index.clone());
-        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at], &mut report).await?;
-        let (plan, base) = (plan.clone(), base.clone());
-        let placing = move || {
-            let mut report = Report::default();
-            let user = &base.image.config.user;
-            Ok((layer::place(&plan.images[at], &found, &index, user, &mut report), report))
-        };
-        let (image, own) = aside(ctx, placing).await?;
-        placed.push(image);
-        report.join(own);
-    }
+    let (placed, indexes) = place_all(session, &plan, &bases, &found, &mut report).await?;
     let report = report.pass()?;
     if created.is_none() {
         plan.notes.iter().for_each(|note| ctx.note(note.clone()));
@@ -162,6 +148,33 @@ pub async fn prepare_again(session: &Session<'_>, again: &Again) -> Result<Prepa
         report,
         told: None,
     })
+}
+
+/// Places what was found for each image on what its base has.
+async fn place_all(
+    session: &Session<'_>,
+    plan: &Arc<Plan>,
+    bases: &[Arc<source::Base>],
+    found: &[Vec<Found>],
+    report: &mut Report,
+) -> Result<(Vec<Placed>, Vec<Arc<FileIndex>>)> {
+    let ctx = &session.ctx;
+    let (mut placed, mut indexes) = (Vec::new(), Vec::new());
+    for (at, base) in bases.iter().enumerate() {
+        let index = Arc::new(files(session, plan, &plan.images[at], base).await?);
+        indexes.push(index.clone());
+        let found = layer::with_base(ctx, &plan.images[at], base, &index, &found[at], report).await?;
+        let (plan, base) = (plan.clone(), base.clone());
+        let placing = move || {
+            let mut report = Report::default();
+            let user = &base.image.config.user;
+            Ok((layer::place(&plan.images[at], &found, &index, user, &mut report), report))
+        };
+        let (image, own) = aside(ctx, placing).await?;
+        placed.push(image);
+        report.join(own);
+    }
+    Ok((placed, indexes))
 }
 
 /// The lock of a manifest that needs one; what it lacks goes into the report.

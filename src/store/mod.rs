@@ -7,6 +7,7 @@
 //! HOME/v1/images/HEX           one file for each image that was built into the store
 //! HOME/v1/locks/HEX            whose turn it is
 //! HOME/v1/using/NAME           a process at work, locked by it (see `using.rs`)
+//! HOME/v1/marks/HEX            when a blob was last relied on
 //! HOME/v1/tuf/HEX/             what a TUF mirror said; `trust` has it written and checks it whole at each use
 //! HOME/v1/tmp/                 what is being written; each file locked by its writer
 //! ```

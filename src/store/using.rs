@@ -4,6 +4,7 @@
 //! ```text
 //! HOME/v1/locks/gate    shared for the moment in which a blob is marked, exclusive while somebody tidies up
 //! HOME/v1/using/NAME    one file for each process at work, locked by it; its time is when the work began
+//! HOME/v1/marks/HEX      an empty file; its time is when the blob was last relied on. The blob's own times stay, by which it is known again
 //! ```
 //!
 //! A process marks each blob with the time at which it first relies on it. Whoever tidies up holds the gate alone, and leaves everything
@@ -12,7 +13,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
@@ -51,10 +52,24 @@ impl Store {
         }
         let Ok(gate) = self.gate(Way::Shared) else { return };
         self.come();
-        if touch(path).is_ok_and(|there| there) {
+        if path.symlink_metadata().is_ok() && self.leave_mark(digest).is_ok() {
             self.lock(&self.0.presence).marked.insert(*digest);
         }
         drop(gate);
+    }
+
+    /// Where the mark of a blob is.
+    pub(super) fn mark_path(&self, digest: &Digest) -> PathBuf {
+        self.root().join("marks").join(digest.hex())
+    }
+
+    fn leave_mark(&self, digest: &Digest) -> io::Result<()> {
+        let path = self.mark_path(digest);
+        if touch(&path)? {
+            return Ok(());
+        }
+        std::fs::create_dir_all(self.root().join("marks"))?;
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map(drop)
     }
 
     /// Marks an image of the store as used, and with it all that it needs.

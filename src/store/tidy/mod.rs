@@ -91,7 +91,10 @@ impl Tidy {
         let mut held = Vec::new();
         for (path, facts) in files(&root.join("blobs").join("sha256"))? {
             let Ok(digest) = format!("sha256:{}", name(&path)).parse::<Digest>() else { continue };
-            held.push(one(Thing::Blob(digest), &path, &facts)?);
+            let mut blob = one(Thing::Blob(digest), &path, &facts)?;
+            let marked = fs::symlink_metadata(self.store.mark_path(&digest)).and_then(|facts| facts.modified());
+            blob.used = marked.map_or(blob.used, |marked| marked.max(blob.used));
+            held.push(blob);
         }
         let kinds = entries(&root.join("memo"))?;
         for kind in kinds.iter().filter(|(_, facts)| facts.is_dir()).map(|(path, _)| path) {
@@ -130,7 +133,10 @@ impl Tidy {
     /// Removes what takes room; the bytes that are free now.
     pub fn remove(&self, held: &Held) -> Result<u64> {
         let path = match &held.what {
-            Thing::Blob(digest) => self.store.blob_path(digest),
+            Thing::Blob(digest) => {
+                let _ = fs::remove_file(self.store.mark_path(digest));
+                self.store.blob_path(digest)
+            }
             Thing::Memo(kind, name) => self.store.root().join("memo").join(kind).join(name),
         };
         match fs::remove_file(&path) {

@@ -88,6 +88,7 @@ fn nothing_goes_that_somebody_at_work_may_rely_on() {
 fn age(store: &Store, digest: &Digest) {
     let file = File::options().write(true).open(store.blob_path(digest)).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(86_400)).unwrap();
+    let _ = std::fs::remove_file(store.mark_path(digest));
 }
 
 #[test]
