@@ -4,6 +4,7 @@
 mod attest;
 mod bad;
 mod bases;
+mod bots;
 mod caching;
 mod ci;
 mod cli;
