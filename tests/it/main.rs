@@ -16,6 +16,7 @@ mod dockerfiles;
 mod docs;
 mod examples;
 mod faults;
+mod fmt;
 mod git;
 mod golden;
 mod http;
