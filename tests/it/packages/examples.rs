@@ -109,7 +109,7 @@ fn alpine() -> apk::Repo {
 fn signed(example: &str, directory: &str, keyring: &str) -> Project {
     let project = prepared(example, directory);
     let text = fs::read_to_string(project.path("image.toml")).unwrap();
-    project.write("image.toml", text.replacen("suite   =", "keyring = \"keys.asc\"\nsuite   =", 1));
+    project.write("image.toml", text.replacen("[packages.debian]\n", "[packages.debian]\nkeyring = \"keys.asc\"\n", 1));
     project.write("keys.asc", keyring);
     project
 }
