@@ -2,6 +2,7 @@
 
 mod check;
 mod examples;
+mod fmt;
 mod init;
 mod inside;
 mod local;
@@ -27,6 +28,7 @@ use crate::source::Place;
 
 pub use check::Check;
 pub use examples::grammar;
+pub use fmt::Fmt;
 pub use init::Init;
 pub use inside::{About, By, Diff, Files, History, Inspect, Subject, Wanted};
 pub use local::{Container, Images, Prune, Remove, Run, RunSubject, Tags, Watch};
@@ -109,6 +111,8 @@ pub enum Format {
 pub enum Command {
     /// Writes an image.toml that builds at once, from what the directory holds or from a Dockerfile
     Init(Init),
+    /// Sets out a manifest in one way; comments, order and meaning stay
+    Fmt(Fmt),
     /// Looks at manifest, inputs and base, and judges what would be made; shows all findings at once
     Check(Check),
     /// Shows what would be made; exits with 10 where nothing has changed

@@ -10,6 +10,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod finish;
+mod fmt;
 mod init;
 mod inputs;
 mod inside;
@@ -104,6 +105,7 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
 async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
     match command {
         Command::Init(options) => init::run(session, options).await,
+        Command::Fmt(options) => fmt::run(session, options).await,
         Command::Check(options) if options.several.wanted() => several::check(session, &options.several).await,
         Command::Check(_) => check::run(session).await,
         Command::Plan(several) if several.wanted() => several::plan(session, several).await,

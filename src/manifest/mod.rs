@@ -10,7 +10,9 @@ mod config;
 pub mod grammar;
 pub mod inputs;
 mod items;
+
 mod keyref;
+pub mod layout;
 pub mod locate;
 mod matcher;
 pub mod meant;

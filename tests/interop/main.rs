@@ -5,6 +5,7 @@
 
 mod bases;
 mod browser;
+mod buildah;
 mod carried;
 mod clients;
 mod cosign;

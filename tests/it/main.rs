@@ -4,6 +4,7 @@
 mod attest;
 mod bad;
 mod bases;
+mod bots;
 mod caching;
 mod ci;
 mod cli;
@@ -15,6 +16,7 @@ mod dockerfiles;
 mod docs;
 mod examples;
 mod faults;
+mod fmt;
 mod git;
 mod golden;
 mod http;

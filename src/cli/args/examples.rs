@@ -7,6 +7,7 @@ use super::Arguments;
 /// A command, and lines that could be typed.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("init", &["init", "init --ci github --name ghcr.io/acme/server", "init --from Dockerfile"]),
+    ("fmt", &["fmt", "fmt --check services/api services/web"]),
     ("check", &["check", "check --explain secrets", "--format sarif check", "check --all"]),
     ("plan", &["plan", "--format json plan", "plan --changed-since origin/main"]),
     (

@@ -1,11 +1,14 @@
 //! Stage 10: the files that `init` writes, from `templates/init` and `templates/ci`. A project in, texts out. Pure.
 
+use std::sync::Arc;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::mirror::Mirror;
 use super::project::{Project, Template};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Text};
+use crate::manifest::layout::layout;
 
 /// The templates of manifests.
 const TEMPLATES: [(Template, &str); 7] = [
@@ -50,7 +53,8 @@ pub fn manifest(template: Template, project: &Project, image: &str, ground: &Gro
         text +=
             &rendered(PACKAGES, &context! { mirror => url, suite, security, keyring, install => install.join(", ") })?;
     }
-    Ok(text + &rendered(TAIL, &context! {})?)
+    let text = text + &rendered(TAIL, &context! {})?;
+    layout(&Arc::new(Text { path: "image.toml".to_string(), text }))
 }
 
 fn rendered(template: &str, values: &minijinja::Value) -> Result<String> {

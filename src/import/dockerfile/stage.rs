@@ -11,6 +11,9 @@ use crate::import::draft::{Draft, Remarks};
 use crate::import::value::{Value, list, quoted};
 use crate::oci::Reference;
 
+/// The search path of an image on nothing.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Directories that nearly every base has.
 const USUAL: [&str; 24] = [
     "/",
@@ -121,7 +124,11 @@ impl Stage {
         let mut stage = Stage { base: name.clone(), workdir: "/".into(), ..Stage::default() };
         stage.shell = ["/bin/sh", "-c"].map(String::from).to_vec();
         stage.known.insert("/".into());
-        if name != "scratch" {
+        if name == "scratch" {
+            // What builds Dockerfiles sets it where no base does.
+            stage.draft.env.set("PATH", quoted(PATH), Vec::new());
+            stage.env.insert("PATH".into(), Value::text(PATH));
+        } else {
             stage.known.extend(USUAL.map(String::from));
         }
         let mut remarks = file.lines[at].comments.clone();
