@@ -92,6 +92,7 @@ fn every_recipe_of_the_cookbook_is_built_twice_and_equal() {
     for recipe in &recipes {
         let digests = [("one", "8"), ("another place, ä", "1")].map(|(directory, jobs)| {
             let project = with_files(Project::named(directory).file("image.toml", recipe));
+            project.run(["fmt", "--check"]).success();
             let done = project.run(["--no-cache", "--jobs", jobs, "build", "-o", "oci:out"]).success();
             project.layout("out");
             done.stdout
