@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use stillframe::manifest::grammar::{Kind, MANIFEST, Table};
 use stillframe::manifest::rules;
 
+use crate::imports::{Part, tar};
 use crate::support::{Elf, Project, elf, program};
 
 fn root() -> PathBuf {
@@ -47,12 +48,26 @@ fn project(manifest: &str) -> Project {
 }
 
 fn files(manifest: &str) -> Project {
-    Project::of(manifest)
+    with_files(Project::of(manifest))
+}
+
+fn with_files(project: Project) -> Project {
+    let arm = Elf::program().on(elf::AARCH64).bytes();
+    let ui = [Part::File("ui-1.0/dist/index.html", b"<p>ui</p>\n", 0o600), Part::File("ui-1.0/README", b"ui\n", 0o600)];
+    project
         .file("target/server", program(false))
         .file("target/x86_64-unknown-linux-musl/release/server", program(false))
-        .file("target/aarch64-unknown-linux-musl/release/server", Elf::program().on(elf::AARCH64).bytes())
+        .file("target/aarch64-unknown-linux-musl/release/server", &arm)
+        .file("dist/server-amd64", program(false))
+        .file("dist/server-arm64", &arm)
         .file("config/app.toml", "port = 8080\n")
         .file("config/ca.pem", include_str!("golden/ca.pem"))
+        .file("site/index.html", "<p>hello</p>\n")
+        .file("site/app.js.map", "{}\n")
+        .file("templates/server.toml", "port = {{ port }}\n")
+        .file("vendor/ui-1.0.tar", tar(&ui, 0, 0))
+        .file("vendor/server-amd64.tar", tar(&[Part::File("server", &program(false), 0o600)], 0, 0))
+        .file("vendor/server-arm64.tar", tar(&[Part::File("server", &arm, 0o600)], 0, 0))
         .file("examples/static-binary/hello", program(false))
         .file("examples/static-binary/image.toml", include_str!("../../examples/static-binary/image.toml"))
 }
@@ -69,6 +84,41 @@ fn every_manifest_of_the_pages_is_right() {
         }
     }
     assert!(tried >= 2);
+}
+
+#[test]
+fn every_recipe_of_the_cookbook_is_built_twice_and_equal() {
+    let recipes = blocks(&root().join("docs/cookbook.md"), "toml");
+    for recipe in &recipes {
+        let digests = [("one", "8"), ("another place, ä", "1")].map(|(directory, jobs)| {
+            let project = with_files(Project::named(directory).file("image.toml", recipe));
+            project.run(["fmt", "--check"]).success();
+            let done = project.run(["--no-cache", "--jobs", jobs, "build", "-o", "oci:out"]).success();
+            project.layout("out");
+            done.stdout
+        });
+        assert!(digests[0].contains("sha256:"), "{recipe}\n{}", digests[0]);
+        assert_eq!(digests[0], digests[1], "{recipe}");
+    }
+    assert!(recipes.len() >= 20, "{} recipes", recipes.len());
+}
+
+/// The book's list of contents leads to each page once, and nowhere else.
+#[test]
+fn the_summary_lists_every_page_once() {
+    let docs = root().join("docs");
+    let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let mut listed: Vec<&str> = summary.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    listed.sort_unstable();
+    let pages = pages();
+    let mut there: Vec<&str> = pages
+        .iter()
+        .filter(|page| page.parent() == Some(docs.as_path()))
+        .map(|page| page.file_name().unwrap().to_str().unwrap())
+        .filter(|name| *name != "SUMMARY.md")
+        .collect();
+    there.sort_unstable();
+    assert_eq!(listed, there);
 }
 
 #[test]
