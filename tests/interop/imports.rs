@@ -18,7 +18,7 @@ use stillframe::registry::{Client, Settings};
 use stillframe::source::member::{Body, Member};
 use stillframe::store::{Memory, Store};
 
-use crate::peers::{checkout, done, peer, registry, run, shell};
+use crate::peers::{checkout, done, peer, registry, run, said, shell};
 use crate::project::{Project, program, refused};
 
 /// How many archives are made up, and how many of them must be taken, so that the comparison says something.
@@ -600,4 +600,35 @@ fn a_tree_out_of_a_gigabyte_is_taken_without_it() {
     }
     let stored: u64 = shell(&project.home(), "du -sb . | cut -f1").trim().parse().unwrap();
     assert!(stored < 1 << 20, "{stored} bytes are in the store");
+}
+
+#[test]
+fn a_file_out_of_an_image_of_a_gibibyte_fetches_only_its_own_layer() {
+    let server = registry(None);
+    let of = "[image]\nname = \"HOST/tools\"\nbase = \"scratch\"\ncompression = \"none\"\n\
+              [[file]]\nsrc = \"large\"\ndest = \"/large\"\nlayer = \"large\"\n\
+              [[file]]\nsrc = \"tree\"\ndest = \"/opt/tools\"\nlayer = \"tools\"\n";
+    let from = Project::new(&of.replace("HOST", &server.host))
+        .file("tree/bin/tool", "#!/bin/sh\n")
+        .file("tree/data", "data\n");
+    fs::File::create(from.app().join("large")).unwrap().set_len(1 << 30).unwrap();
+    let pushed = from.run(&["--format", "json", "push"]);
+    assert!(pushed.status.success(), "{}", said(&pushed));
+    let pushed: Value = serde_json::from_slice(&pushed.stdout).unwrap();
+    let reference = pushed["references"][0].as_str().unwrap();
+    let taken = format!(
+        "[image]\nbase = \"scratch\"\n[[copy]]\nfrom = \"{reference}\"\nsrc = \"/opt/tools\"\ndest = \"/tools\"\n"
+    );
+    let project = Project::new(&taken);
+    project.build(&format!("oci:{}", project.out("out").display()));
+    let held = |layer: &Value| {
+        let digest = layer["digest"].as_str().unwrap().trim_start_matches("sha256:");
+        project.home().join("v1/blobs/sha256").join(digest).exists()
+    };
+    let layers = pushed["images"][0]["layers"].as_array().unwrap();
+    let held: Vec<(&str, bool)> = layers.iter().map(|layer| (layer["name"].as_str().unwrap(), held(layer))).collect();
+    assert_eq!(held, [("large", false), ("tools", true)]);
+    let room = run("du", ["-sk", project.home().to_str().unwrap()]);
+    let kibibytes: u64 = room.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(kibibytes < 1024, "{kibibytes} KiB in the store");
 }
