@@ -41,3 +41,4 @@ mod store;
 mod support;
 mod tags;
 mod verify;
+mod yamls;
