@@ -209,7 +209,7 @@ pub enum Block {
     /// A comment.
     Remark(Remarks),
     /// An entry.
-    Entry(Entry),
+    Entry(Box<Entry>),
 }
 
 /// An `image.toml` in the making.
@@ -242,7 +242,7 @@ pub struct Draft {
 impl Draft {
     /// Adds an entry.
     pub fn entry(&mut self, entry: Entry) {
-        self.body.push(Block::Entry(entry));
+        self.body.push(Block::Entry(Box::new(entry)));
     }
 
     /// Adds a comment between the entries.
@@ -253,7 +253,7 @@ impl Draft {
     /// The entries.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.body.iter().filter_map(|block| match block {
-            Block::Entry(entry) => Some(entry),
+            Block::Entry(entry) => Some(&**entry),
             Block::Remark(_) => None,
         })
     }
@@ -261,7 +261,7 @@ impl Draft {
     /// The entries, to be changed.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.body.iter_mut().filter_map(|block| match block {
-            Block::Entry(entry) => Some(entry),
+            Block::Entry(entry) => Some(&mut **entry),
             Block::Remark(_) => None,
         })
     }

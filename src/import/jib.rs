@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Import;
 use super::context::{Context, Kind as Beside};
-use super::draft::{Entry, What};
+use super::draft::{Entry, Remarks, What};
 use super::sheet::{Sheet, mode};
 use super::value::quoted;
 use super::yaml::{self, Node, Pair};
@@ -78,18 +78,18 @@ impl File<'_> {
 
     fn from(&mut self, pair: &Pair) {
         if pair.node.scalar().is_some() {
-            return self.base(pair);
+            return self.base(pair, Vec::new());
         }
         for one in self.sheet.pairs(pair) {
             match one.key.as_str() {
-                "image" => self.base(one),
+                "image" => self.base(one, self.sheet.above(&pair.span)),
                 "platforms" => self.platforms(one),
                 _ => self.sheet.unknown(one, "jib"),
             }
         }
     }
 
-    fn base(&mut self, pair: &Pair) {
+    fn base(&mut self, pair: &Pair, mut remarks: Remarks) {
         match pair.node.scalar().and_then(|image| image.split_once("://")) {
             Some((kind, _)) => {
                 let advice = match kind {
@@ -106,7 +106,7 @@ impl File<'_> {
                 match image {
                     Some(image) => {
                         let value = quoted(&self.sheet.string(image));
-                        let remarks = self.sheet.above(&pair.span);
+                        remarks.extend(self.sheet.above(&pair.span));
                         self.sheet.draft.image.set("base", value, remarks);
                     }
                     None => self.sheet.odd(pair, "the name of an image"),
@@ -152,6 +152,7 @@ impl File<'_> {
     }
 
     fn layers(&mut self, pair: &Pair) {
+        self.sheet.note(&pair.span);
         let outer = self.properties(&pair.node, Properties::default());
         for one in self.sheet.pairs(pair) {
             match one.key.as_str() {
@@ -176,9 +177,11 @@ impl File<'_> {
             let advice = "write what was meant into the manifest";
             return self.sheet.left_in_body(&layer.span, "a layer is a table", advice);
         }
+        self.sheet.note(&layer.span);
         for one in layer.pairs().unwrap_or_default() {
             match one.key.as_str() {
-                "properties" | "name" => {}
+                "properties" => {}
+                "name" if one.node.scalar().is_some() => {}
                 "files" => {
                     for item in self.sheet.items(one) {
                         self.copy(item, &properties, name.as_deref());

@@ -23,6 +23,8 @@ const USER: &str = "65532:65532";
 #[derive(Default)]
 struct Shared {
     base: Option<String>,
+    /// What stands above it.
+    remarks: Remarks,
     overrides: Vec<(String, String)>,
     env: Vec<String>,
     flags: Vec<String>,
@@ -52,8 +54,12 @@ pub(super) fn import(text: &Arc<Text>, context: Context<'_>) -> Result<Import> {
     let mut builds = None;
     for pair in sheet.pairs(&whole) {
         match pair.key.as_str() {
-            "defaultBaseImage" => shared.base = text_of(&mut sheet, pair),
+            "defaultBaseImage" => {
+                shared.base = text_of(&mut sheet, pair);
+                shared.remarks = sheet.above(&pair.span);
+            }
             "baseImageOverrides" => {
+                sheet.note(&pair.span);
                 for one in sheet.pairs(pair) {
                     shared.overrides.extend(text_of(&mut sheet, one).map(|image| (one.key.clone(), image)));
                 }
@@ -62,7 +68,10 @@ pub(super) fn import(text: &Arc<Text>, context: Context<'_>) -> Result<Import> {
             "defaultEnv" => shared.env = words(&mut sheet, pair),
             "defaultFlags" => shared.flags = words(&mut sheet, pair),
             "defaultLdflags" => shared.ldflags = words(&mut sheet, pair),
-            "builds" => builds = Some(pair),
+            "builds" => {
+                sheet.note(&pair.span);
+                builds = Some(pair);
+            }
             _ => sheet.unknown(pair, "ko"),
         }
     }
@@ -76,7 +85,14 @@ pub(super) fn import(text: &Arc<Text>, context: Context<'_>) -> Result<Import> {
         let (dir, main) = (".".to_string(), ".".to_string());
         all.push(Build { id: None, dir, main, env, flags, ldflags, capabilities: Vec::new(), remarks });
     }
-    let used: BTreeSet<&str> = all.iter().filter_map(|one| one.overridden(&shared)).map(|(path, _)| path).collect();
+    left_over(&mut sheet, &whole, &shared, &all);
+    write(&mut sheet, &shared, &all, context);
+    Ok(sheet.finish())
+}
+
+/// Tells of bases that are for none of the builds.
+fn left_over(sheet: &mut Sheet<'_>, whole: &Pair, shared: &Shared, all: &[Build]) {
+    let used: BTreeSet<&str> = all.iter().filter_map(|one| one.overridden(shared)).map(|(path, _)| path).collect();
     let overrides = whole.node.pairs().unwrap_or_default().iter().find(|pair| pair.key == "baseImageOverrides");
     for one in overrides.and_then(|pair| pair.node.pairs()).unwrap_or_default() {
         if !used.contains(one.key.as_str()) {
@@ -84,15 +100,22 @@ pub(super) fn import(text: &Arc<Text>, context: Context<'_>) -> Result<Import> {
             sheet.left_in_image(one, &why, "set `base` to it in the manifest of that program");
         }
     }
-    let common = sheet.draft.clone();
+}
+
+/// Writes the first build down, and the others as comments.
+fn write(sheet: &mut Sheet<'_>, shared: &Shared, all: &[Build], context: Context<'_>) {
+    let platforms = sheet.draft.image.value("platforms").map(String::from);
     for (index, one) in all.iter().enumerate() {
         if index == 0 {
-            one.write(&mut sheet.draft, &shared, context);
+            one.write(&mut sheet.draft, shared, context);
             continue;
         }
-        let mut other = Draft { head: Vec::new(), ..Draft::default() };
-        other.image = common.image.clone();
-        one.write(&mut other, &shared, context);
+        let mut other = Draft::default();
+        other.image.set("base", quoted("scratch"), Vec::new());
+        if let Some(platforms) = &platforms {
+            other.image.set("platforms", platforms.clone(), Vec::new());
+        }
+        one.write(&mut other, shared, context);
         let mut remarks = vec![format!(
             "The manifest of `{}`, a second image: put it into a file of its own, as {}.",
             one.name(),
@@ -102,7 +125,6 @@ pub(super) fn import(text: &Arc<Text>, context: Context<'_>) -> Result<Import> {
         remarks.extend(other.write().trim_start().lines().map(|line| format!("  {line}")));
         sheet.draft.remark(remarks);
     }
-    Ok(sheet.finish())
 }
 
 fn text_of(sheet: &mut Sheet<'_>, pair: &Pair) -> Option<String> {
@@ -158,11 +180,15 @@ fn build(sheet: &mut Sheet<'_>, item: &Node, shared: &Shared) -> Build {
             // Each text of the list may hold several words, which are the linker's.
             "ldflags" => {
                 let whole = pair.node.scalar().map(|text| vec![text.to_string()]);
-                one.ldflags = whole.or_else(|| pair.node.words()).unwrap_or_default();
+                match whole.or_else(|| pair.node.words()) {
+                    Some(words) => one.ldflags = words,
+                    None => sheet.odd(pair, "a list of texts"),
+                }
             }
             "linux_capabilities" => {
+                let whole = |name: String| if name.starts_with("cap_") { name } else { format!("cap_{name}") };
                 let (fine, wrong): (Vec<String>, Vec<String>) =
-                    words(sheet, pair).into_iter().partition(|name| rules::capability(name).is_ok());
+                    words(sheet, pair).into_iter().map(whole).partition(|name| rules::capability(name).is_ok());
                 one.capabilities = fine;
                 if !wrong.is_empty() {
                     let why = format!("`{}` is no capability", printable(&wrong.join(", ")));
@@ -196,9 +222,11 @@ impl Build {
     /// The base of its own, by the import path that ends as the source's path does.
     fn overridden<'a>(&self, shared: &'a Shared) -> Option<(&'a str, &'a str)> {
         let (source, id) = (self.source(), self.id.clone().unwrap_or_default());
+        let main = relative(&self.main);
+        let ends = |path: &str, end: &str| !end.is_empty() && (path == end || path.ends_with(&format!("/{end}")));
         let fits = |path: &str| match source.as_str() {
-            "" => path.ends_with(&format!("/{id}")) && !id.is_empty(),
-            source => path == source || path.ends_with(&format!("/{source}")),
+            "" => ends(path, &id),
+            source => ends(path, source) || ends(path, &main),
         };
         shared.overrides.iter().find(|(path, _)| fits(path)).map(|(path, image)| (path.as_str(), image.as_str()))
     }
@@ -209,7 +237,11 @@ impl Build {
         let mut command: Vec<String> = Vec::new();
         command.extend((!fixed("CGO_ENABLED")).then(|| "CGO_ENABLED=0".into()));
         command.extend(["GOOS=linux".into(), "GOARCH=amd64".into()]);
-        command.extend(self.env.iter().filter(|one| !one.is_empty()).map(|word| shell(word)));
+        let assigned = |word: &String| match word.split_once('=') {
+            Some((name, value)) => format!("{name}={}", shell(value)),
+            None => shell(word),
+        };
+        command.extend(self.env.iter().filter(|one| !one.is_empty()).map(assigned));
         command.extend(["go".into(), "build".into()]);
         if !relative(&self.dir).is_empty() {
             command.extend(["-C".into(), shell(&relative(&self.dir))]);
@@ -219,7 +251,8 @@ impl Build {
         if !self.ldflags.is_empty() {
             command.extend(["-ldflags".into(), shell(&self.ldflags.join(" "))]);
         }
-        command.extend(["-o".into(), format!("\"$PWD/bin/amd64/{}\"", self.name()), shell(&self.main)]);
+        let main = if relative(&self.main).is_empty() { ".".into() } else { format!("./{}", relative(&self.main)) };
+        command.extend(["-o".into(), format!("\"$PWD/bin/amd64/{}\"", self.name()), shell(&main)]);
         let text = command.join(" ");
         let mut remarks = vec!["Before `stillframe build`, for each platform:".into(), format!("  {text}")];
         if text.contains("{{") {
@@ -234,8 +267,9 @@ impl Build {
         let name = self.name();
         let base = self.overridden(shared).map(|(_, image)| image.to_string()).or_else(|| shared.base.clone());
         let scratch = base.as_deref().is_none_or(|base| base == "scratch");
+        let remarks = if self.overridden(shared).is_some() { Vec::new() } else { shared.remarks.clone() };
         match base {
-            Some(base) => draft.image.set("base", quoted(&escape(&base, false)), Vec::new()),
+            Some(base) => draft.image.set("base", quoted(&escape(&base, false)), remarks),
             None => {
                 let way = "The file names no base, and none is built in; a static program needs none.";
                 draft.image.set("base", quoted("scratch"), vec![way.into()]);

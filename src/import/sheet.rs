@@ -89,6 +89,14 @@ impl<'a> Sheet<'a> {
         self.draft.remark(remarks);
     }
 
+    /// Keeps the comments right above a part that becomes nothing by itself.
+    pub fn note(&mut self, span: &Range<usize>) {
+        let remarks = self.above(span);
+        if !remarks.is_empty() {
+            self.draft.remark(remarks);
+        }
+    }
+
     /// Tells of a key that the tool's documentation does not have.
     pub fn unknown(&mut self, pair: &Pair, tool: &str) {
         let why = format!("`{}` is no key of {tool} that is known here", printable(&pair.key));

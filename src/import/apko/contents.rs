@@ -27,7 +27,12 @@ struct Found {
 pub fn contents(sheet: &mut Sheet<'_>, pair: &Pair) {
     let mut found = Found { whole: true, ..Found::default() };
     let mut packages = None;
+    let mut places = Vec::new();
+    sheet.note(&pair.span);
     for one in sheet.pairs(pair) {
+        if ["repositories", "build_repositories", "keyring"].contains(&one.key.as_str()) {
+            places.extend(sheet.original(&one.span));
+        }
         match one.key.as_str() {
             "repositories" | "build_repositories" => repositories(sheet, one, &mut found),
             "keyring" => keyring(sheet, one, &mut found),
@@ -48,7 +53,13 @@ pub fn contents(sheet: &mut Sheet<'_>, pair: &Pair) {
             _ => sheet.unknown(one, "apko"),
         }
     }
-    let Some(packages) = packages.filter(|_| !found.wishes.is_empty()) else { return };
+    let Some(packages) = packages.filter(|_| !found.wishes.is_empty()) else {
+        if !places.is_empty() {
+            let why = "no package is wished for, so these places of packages are not needed";
+            sheet.left_in_body(&pair.span, why, "nothing is needed");
+        }
+        return;
+    };
     let place = found.places.first().cloned().filter(|_| found.whole && found.places.len() == 1);
     let Some((mirror, branch)) = place else {
         let why = "where the packages come from is not one mirror with one branch, as Alpine has it";
@@ -56,7 +67,10 @@ pub fn contents(sheet: &mut Sheet<'_>, pair: &Pair) {
             "write `[packages.alpine]` with `mirror`, `branch`, `repositories`, `keyring` and `install = {}`",
             list(&found.wishes)
         );
-        return sheet.left_in_body(&packages.span, why, &advice);
+        let mut remarks = sheet.left(&packages.span, why, &advice);
+        remarks.extend(places);
+        remarks.extend(found.key_remarks);
+        return sheet.draft.remark(remarks);
     };
     let mut section = Section::default();
     section.set("mirror", quoted(&sheet.string(&mirror)), found.place);

@@ -10,7 +10,7 @@ use super::draft::{Entry, What};
 use super::sheet::Sheet;
 use super::value::{escape, quoted};
 use super::yaml::{self, Node, Pair};
-use crate::error::{Result, Text, printable};
+use crate::error::{Result, Text};
 use crate::manifest::words as rules;
 
 /// Processors as apko writes them, and the platforms they are.
@@ -91,6 +91,7 @@ fn entrypoint(sheet: &mut Sheet<'_>, pair: &Pair) {
     if pair.node.scalar().is_some() {
         return command(sheet, pair, "entrypoint");
     }
+    sheet.note(&pair.span);
     for one in sheet.pairs(pair) {
         match one.key.as_str() {
             "command" => command(sheet, one, "entrypoint"),
@@ -137,7 +138,11 @@ fn archs(sheet: &mut Sheet<'_>, pair: &Pair) {
 }
 
 fn accounts(sheet: &mut Sheet<'_>, pair: &Pair) {
+    sheet.note(&pair.span);
     for one in sheet.pairs(pair) {
+        if one.key != "run-as" {
+            sheet.note(&one.span);
+        }
         match one.key.as_str() {
             "run-as" => sheet.user(one),
             "users" => {
@@ -218,6 +223,6 @@ fn os_release(sheet: &mut Sheet<'_>, pair: &Pair) {
     let what = What::Inline { content: escape(&content, false) };
     let mut entry = Entry { replace: true, ..Entry::new(what, "/etc/os-release") };
     entry.remarks = sheet.above(&pair.span);
-    entry.remarks.push(format!("{}:", printable(&pair.key)));
+    entry.remarks.extend(sheet.original(&pair.span));
     sheet.draft.entry(entry);
 }

@@ -12,6 +12,7 @@ const KEYS: [&str; 7] = ["path", "type", "uid", "gid", "permissions", "source", 
 
 /// Makes an entry of each path.
 pub fn paths(sheet: &mut Sheet<'_>, pair: &Pair) {
+    sheet.note(&pair.span);
     for item in sheet.items(pair) {
         one(sheet, item);
     }
@@ -21,6 +22,8 @@ fn one(sheet: &mut Sheet<'_>, item: &Node) {
     for pair in item.pairs().unwrap_or_default() {
         if !KEYS.contains(&pair.key.as_str()) {
             sheet.unknown(pair, "apko");
+        } else if pair.node.scalar().is_none() {
+            sheet.odd(pair, "one text");
         }
     }
     let field = |name: &str| item.field(name).and_then(Node::scalar);

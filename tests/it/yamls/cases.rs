@@ -145,6 +145,7 @@ builds:
   - id: worker
     dir: ./services
     main: cmd/worker
+    ldflags: [-s -w]
     asmflags: [all=-trimpath]
 verbose: true
 "#,
