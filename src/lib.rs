@@ -13,7 +13,7 @@
 //! | 0 | [`versions`] | two versions of packages → which is the newer one | nothing |
 //! | – | [`facts`] | bytes → what the content of a file says, and what a program is to its loader | nothing |
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
-//! | – | [`import`] | a Dockerfile → the text of an `image.toml` | nothing |
+//! | – | [`import`] | a Dockerfile, or the file of jib, ko or apko → the text of an `image.toml` | nothing |
 //! | 2 | [`plan`] | Manifest + Lock → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
 //! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |

@@ -111,6 +111,10 @@ pub struct Entry {
     pub dir_mode: Option<String>,
     /// Who owns it.
     pub owner: Option<String>,
+    /// The layer of its own that it goes into.
+    pub layer: Option<String>,
+    /// File capabilities of a program.
+    pub capabilities: Vec<String>,
     /// Whether it wins over another entry.
     pub replace: bool,
 }
@@ -119,7 +123,18 @@ impl Entry {
     /// An entry without anything special.
     pub fn new(what: What, dest: impl Into<String>) -> Entry {
         let dest = dest.into();
-        Entry { remarks: Vec::new(), what, dest, mode: None, dir_mode: None, owner: None, replace: false }
+        let (remarks, capabilities) = (Vec::new(), Vec::new());
+        Entry {
+            remarks,
+            what,
+            dest,
+            mode: None,
+            dir_mode: None,
+            owner: None,
+            layer: None,
+            capabilities,
+            replace: false,
+        }
     }
 
     /// The path that it writes, without a slash at the end: a file in a directory keeps its name.
@@ -179,6 +194,8 @@ impl Entry {
             keys.extend(self.mode.as_ref().map(|mode| ("mode", quoted(mode))));
             keys.extend(self.dir_mode.as_ref().map(|mode| ("dir-mode", quoted(mode))));
             keys.extend(self.owner.as_ref().map(|owner| ("owner", quoted(owner))));
+            keys.extend(self.layer.as_ref().map(|layer| ("layer", quoted(layer))));
+            keys.extend((!self.capabilities.is_empty()).then(|| ("capabilities", list(&self.capabilities))));
             keys.extend(self.replace.then(|| ("replace", "true".to_string())));
         }
         *out += &format!("[[{table}]]\n");
@@ -192,7 +209,7 @@ pub enum Block {
     /// A comment.
     Remark(Remarks),
     /// An entry.
-    Entry(Entry),
+    Entry(Box<Entry>),
 }
 
 /// An `image.toml` in the making.
@@ -225,7 +242,7 @@ pub struct Draft {
 impl Draft {
     /// Adds an entry.
     pub fn entry(&mut self, entry: Entry) {
-        self.body.push(Block::Entry(entry));
+        self.body.push(Block::Entry(Box::new(entry)));
     }
 
     /// Adds a comment between the entries.
@@ -236,7 +253,7 @@ impl Draft {
     /// The entries.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.body.iter().filter_map(|block| match block {
-            Block::Entry(entry) => Some(entry),
+            Block::Entry(entry) => Some(&**entry),
             Block::Remark(_) => None,
         })
     }
@@ -244,7 +261,7 @@ impl Draft {
     /// The entries, to be changed.
     pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.body.iter_mut().filter_map(|block| match block {
-            Block::Entry(entry) => Some(entry),
+            Block::Entry(entry) => Some(&mut **entry),
             Block::Remark(_) => None,
         })
     }

@@ -43,3 +43,4 @@ mod store;
 mod support;
 mod tags;
 mod verify;
+mod yamls;

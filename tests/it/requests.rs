@@ -259,7 +259,9 @@ async fn nothing_goes_ahead_that_is_judged_first() {
     let registry = Registry::start().await;
     let project = project(&[format!("{}/app", registry.name())], "scratch", PLAIN);
     let token = ["ghp_", "Zq3vKx9TbW2mLr8NdYc5HjPf7GsA4eUo1iXy"].concat();
+    // Both layers: one without a finding may go while the other is judged.
     project.write("one", format!("token = {token}\n"));
+    project.write("two", format!("other = {token}\n"));
     project.run(["push"]).fails(4);
     assert_eq!(registry.count("POST", ""), 0, "{:#?}", registry.told());
     assert!(registry.shelf("app").blobs.is_empty());

@@ -10,7 +10,7 @@ use crate::oci::Repository;
 /// The options of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Takes over a Dockerfile or Containerfile
+    /// Takes over a Dockerfile or Containerfile, jib.yaml, .ko.yaml or apko.yaml
     #[arg(long, value_name = "FILE", conflicts_with_all = ["template", "name", "base", "mirror", "suite", "ci"])]
     pub from: Option<PathBuf>,
     /// The stage of a Dockerfile that becomes the image (default: the last)
