@@ -1,8 +1,11 @@
 //! Stage 6: golden digests (check REP-14). They change only with a new format; what is written here was once released.
 
+use std::collections::BTreeSet;
+
 use super::tests::{ALL, blob, directory, entry, inline, link, noise, prose, tree};
 use super::tree::{Body, Entry, Mode, Tree};
 use crate::oci::Digest;
+use crate::oci::media::{Compression, Encoding};
 
 /// A tree's name, its diff ID and the digests of its blobs: gzip, zstd.
 type Golden = (&'static str, &'static str, &'static str, &'static str);
@@ -88,6 +91,43 @@ const GOLDEN: [Golden; 13] = [
     ),
 ];
 
+/// The digests of the tree "levels" at each level, from 1 on.
+const GZIP: &[&str] = &[
+    "1ec424bc451164718d2b55ca71e80c4bb73e4249366bf56e541a0a243da8d24b",
+    "f783d50cadb45fdc6fb9c09d03a65a707bff56bf960b024aa55f2ca13f4c0336",
+    "d3f823712bce16e6b0d9635c1fb3f1a6b1615d31160ce058a30dd0bc325b6214",
+    "ec0e9b7ca159b3dc698075676739c612aa31581b69a4c41cff9028ddbe1bdcfe",
+    "ec75544d82319245ab224bbaa37089a4cecc729fb9ce9e99383b419e4f67a3f0",
+    "1f875af61177c0710041ddf12d4c0f886c0d042d14a24c5b2f2c93d2dda3f5d2",
+    "e9b0c8a663192cb61a449b84ca460330d1016dbb759d38c5e280b009d735d54c",
+    "b8453250e33b04e85352dd1a529bce6f3fd45afe0801a550a252f0c7abc29809",
+    "2365891353cf0934e50fbbcf4f845c90056e30ce2f3f4c4d9230e940aac6ebac",
+    "302a3b1d1af24ed97b0bc3c45a358873d427a686dd1130de2dec1a6e534cd4ef",
+    "be93f0626334bbf4a7fd612a8156d6064c04eb442ced8eb8acd630e750356c16",
+    "a92d7f94ce6a9e5982c61131776f96bf8cb3326ae7c62d8ede3c81267a09869a",
+];
+const ZSTD: &[&str] = &[
+    "aad87508b8475b6707d1e218291bd8a49b1e1a6b88342489be64c75981e654d3",
+    "8d8a590e645fece4cdbb4cd896e378d48220d41b7abde38899dee2e1704f51be",
+    "e62404c33d6f03bffda4e574afe1b3b32b00c9902baa631faefca0bb2e239694",
+    "8acd58905236256580239167b3e9034647955858fac44a903a2f211b2abfe12f",
+    "9dc42834efc11329a299bd2b5cac86748c54e589137367793fc3ea3ccac7567e",
+    "6c88c0c9560a181f3c4b8ae7ef16ad1dddc271f0e0e6a1fd65577930a5726f32",
+    "efde05e9e2bf87c0a4110b788cd82416471813ec9a30088961395732d4f30c13",
+    "686e2a5e39f7915573758062a369f2d97bb2afa1d798113b5053c67709b1b7ca",
+    "686e2a5e39f7915573758062a369f2d97bb2afa1d798113b5053c67709b1b7ca",
+    "075441c99bddc03e92b9b6a77d0d03f3dd5cef1d9cb32275064588e51d5ac164",
+    "b36f1f76abf09c882a265d68c999e60c0ba688271bbd7d3234919c79bc32840d",
+    "b36f1f76abf09c882a265d68c999e60c0ba688271bbd7d3234919c79bc32840d",
+    "0a86d179451540f30cb085b01d81be075845acd9d283d458aa703b841cac42fa",
+    "3b692ac108dd00f2abe5d5247bfba98f486734a14d840bb3c9d78919690a9ed0",
+    "c224f59d94d1de4de656a6b97d107924006f53bdc13cfe7060ee2f70cb75bb2a",
+    "a1e28dd604a09016900845171f60879bbed35faa67bd77d5822a71d40bfd8fea",
+    "f91408439b0cc0177b5d0089a189d29e67fc6f49320e9ad4360300d0568872af",
+    "77c0f19bd4503175052c4e3051cd4fac9754550e5797c8bf1db74c35b437790a",
+    "8a1f7d149ce8b54dc3c873c0506617894478136639b3ca91c5573bab46d3fe28",
+];
+
 fn by_content(bytes: &[u8]) -> Entry {
     Entry { mode: Mode::ByContent, ..inline(bytes) }
 }
@@ -134,6 +174,12 @@ fn make(name: &str) -> Tree {
         ]),
         "large" => tree([("a", inline(&[prose(1, 1 << 20), noise(2, 1 << 20), prose(3, 1 << 20)].concat()))]),
         "many" => (0..5000u64).map(|n| (format!("d{}/f{n}", n % 50), inline(&prose(n, (n % 700) as usize)))).collect(),
+        // Text, noise, and numbers that repeat far and near: each level finds something else.
+        "levels" => {
+            let numbers = |step: u32| (0..60_000u32).flat_map(move |n| (n / 7 * step % 4093).to_le_bytes());
+            let table: Vec<u8> = numbers(3).chain(numbers(5)).chain(numbers(3)).collect();
+            tree([("a", inline(&prose(5, 400_000))), ("b", inline(&table)), ("c", inline(&noise(6, 3000)))])
+        }
         // The tar's 1024 last bytes end with a block.
         "whole blocks" => tree([("a", inline(&noise(4, (1 << 20) - 512 - 1024)))]),
         other => panic!("no tree is named {other}"),
@@ -155,4 +201,24 @@ fn the_bytes_are_those_of_format_1() {
     let expected =
         GOLDEN.map(|(name, diff_id, gzip, zstd)| (name, diff_id.to_string(), gzip.to_string(), zstd.to_string()));
     assert_eq!(found, expected);
+}
+
+#[test]
+fn each_level_has_its_own_bytes() {
+    let tree = make("levels");
+    let diff_id = blob(&tree, Compression::None).0.diff_id;
+    for (kind, expected) in [(Compression::Gzip, GZIP), (Compression::Zstd, ZSTD)] {
+        let found: Vec<String> = (1..=kind.most().unwrap())
+            .map(|level| {
+                let packed = blob(&tree, Encoding { kind, level }).0;
+                assert_eq!(packed.diff_id, diff_id);
+                packed.descriptor.digest.hex()
+            })
+            .collect();
+        assert_eq!(found, expected, "{kind:?}");
+        // Two levels of zstd may differ in the size of tables only, which such small blocks do not fill.
+        assert!(found.iter().collect::<BTreeSet<_>>().len() >= 12, "levels that are one: {found:?}");
+        let default = blob(&tree, kind).0.descriptor.digest.hex();
+        assert_eq!(default, expected[usize::from(Encoding::from(kind).level) - 1]);
+    }
 }

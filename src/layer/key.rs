@@ -5,13 +5,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::tree::{Body, Content, Mode, Tree};
 use crate::oci::Digest;
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 
 /// What else decides the bytes: the format of layers (`docs/format-1.md`), and the program that made them.
 const FORMAT: &str = concat!("stillframe layer, format 1, ", env!("CARGO_PKG_VERSION"));
 
 /// The key of a layer; `None` where the identity of a content is not known. Two trees of one key make the same bytes.
-pub fn key(tree: &Tree, compression: Compression, id: impl Fn(&Content) -> Option<Digest>) -> Option<Digest> {
+pub fn key(tree: &Tree, compression: Encoding, id: impl Fn(&Content) -> Option<Digest>) -> Option<Digest> {
     let mut sum = Sum::new("contents", compression);
     for (path, entry) in tree {
         sum.text(path);
@@ -39,7 +39,7 @@ pub fn key(tree: &Tree, compression: Compression, id: impl Fn(&Content) -> Optio
 }
 
 /// The same without what the contents are: layers of other shapes are others.
-pub fn shape(tree: &Tree, compression: Compression) -> Digest {
+pub fn shape(tree: &Tree, compression: Encoding) -> Digest {
     let mut sum = Sum::new("shape", compression);
     for (path, entry) in tree {
         sum.text(path);
@@ -54,9 +54,10 @@ pub fn shape(tree: &Tree, compression: Compression) -> Digest {
 struct Sum(Sha256);
 
 impl Sum {
-    fn new(what: &str, compression: Compression) -> Sum {
+    fn new(what: &str, compression: Encoding) -> Sum {
         let mut sum = Sum(Sha256::new());
-        [FORMAT, what, compression.name()].into_iter().for_each(|text| sum.text(text));
+        [FORMAT, what, compression.kind.name()].into_iter().for_each(|text| sum.text(text));
+        sum.number(compression.level.into());
         sum
     }
 
@@ -75,6 +76,7 @@ mod tests {
     use super::*;
     use crate::layer::tests::{directory, inline, link, tree};
     use crate::layer::tree::Entry;
+    use crate::oci::media::Compression;
 
     #[test]
     fn all_that_decides_a_byte_decides_the_key() {
@@ -82,7 +84,7 @@ mod tests {
             Content::Inline(bytes) => Some(Digest::of(bytes)),
             _ => None,
         };
-        let of = |entries: [(&str, Entry); 2]| key(&tree(entries), Compression::Gzip, id).unwrap();
+        let of = |entries: [(&str, Entry); 2]| key(&tree(entries), Compression::Gzip.into(), id).unwrap();
         let plain = || [("a", inline(b"one")), ("b", link("a"))];
         let mut changed = vec![
             [("a", inline(b"two")), ("b", link("a"))],
@@ -105,7 +107,11 @@ mod tests {
             changed.push(entries);
         }
         let mut keys: Vec<Digest> = changed.into_iter().map(of).chain([of(plain())]).collect();
-        keys.push(key(&tree(plain()), Compression::Zstd, id).unwrap());
+        keys.push(key(&tree(plain()), Compression::Zstd.into(), id).unwrap());
+        for level in [1, 12] {
+            let encoding = Encoding { kind: Compression::Gzip, level };
+            keys.push(key(&tree(plain()), encoding, id).unwrap());
+        }
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -113,10 +119,10 @@ mod tests {
         let mut other = plain();
         other[0].1.item = 7;
         assert_eq!(of(other), of(plain()), "what only messages need decides nothing");
-        assert_eq!(key(&tree(plain()), Compression::Gzip, |_| None), None, "a content that is not known");
+        assert_eq!(key(&tree(plain()), Compression::Gzip.into(), |_| None), None, "a content that is not known");
         assert_eq!(
-            shape(&tree(plain()), Compression::Gzip),
-            shape(&tree([("a", inline(b"two")), ("b", link("a"))]), Compression::Gzip)
+            shape(&tree(plain()), Compression::Gzip.into()),
+            shape(&tree([("a", inline(b"two")), ("b", link("a"))]), Compression::Gzip.into())
         );
     }
 }

@@ -18,7 +18,7 @@ use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Report, Result};
 use crate::event::Event;
 use crate::oci::Digest;
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::plan::Plan;
 
 /// The kinds under which layers are remembered by their keys, and under which it is that one of a shape was.
@@ -36,7 +36,7 @@ pub type All = (Vec<Made>, Recipes);
 struct Job {
     name: String,
     label: String,
-    compression: Compression,
+    compression: Encoding,
     /// Image and layer in the plan.
     at: (usize, usize),
 }
@@ -157,7 +157,7 @@ impl Bench {
             None => return Ok(None),
         };
         let recalled = ctx.store.recall(LAYER, &key);
-        Ok(recalled.and_then(|bytes| record::read(&bytes, tree, job.compression)).map(|packed| (key, packed)))
+        Ok(recalled.and_then(|bytes| record::read(&bytes, tree, job.compression.kind)).map(|packed| (key, packed)))
     }
 
     fn pack(&self, ctx: &Ctx, job: &Job) -> Result<Packed, PackError> {

@@ -13,7 +13,7 @@ use super::tree::{Body, Entry, Mode, Tree};
 use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::facts::Facts;
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::oci::{Descriptor, DiffId};
 use crate::store::Store;
 
@@ -62,7 +62,7 @@ impl From<Error> for PackError {
 /// `progress` is told how many bytes of the tar are done, `known` what the contents say. Of several failures the first in the tree's order is returned.
 pub fn pack(
     tree: &Tree,
-    compression: Compression,
+    compression: Encoding,
     store: &Store,
     threads: NonZeroUsize,
     cancel: &Cancel,
@@ -88,7 +88,7 @@ pub fn pack(
 /// Packs one tree through a pipeline.
 pub(super) fn run(tree: &Tree, pipe: &Pipe) -> Result<Packed, PackError> {
     let (poured, (modes, facts)) = pipe.run(|feed| write(tree, pipe, feed))?;
-    let descriptor = Descriptor::new(pipe.compression.layer(), poured.blob.digest, poured.blob.size);
+    let descriptor = Descriptor::new(pipe.compression.kind.layer(), poured.blob.digest, poured.blob.size);
     Ok(Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes, facts })
 }
 

@@ -276,7 +276,7 @@ impl Meaning {
         self.scope.platform = Some(platform.clone());
         let image = Image {
             base: config::base(self, &written.image),
-            compression: config::compression(&written.image),
+            compression: config::encoding(self, &written.image),
             config: config::read(self, written),
             items: items::read(self, written),
             platform,

@@ -11,7 +11,7 @@ pub use tags::{Decision, Fate, Known, Leave, Tags};
 
 use crate::error::Place;
 use crate::manifest::{Annotations, Change, Checks, Config, Created, Image, Item, Manifest, Vouched, What, values};
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::oci::{Platform, Repository};
 
 /// What will be made and under which names.
@@ -45,7 +45,7 @@ pub struct ImagePlan {
     /// What is set in the config.
     pub config: Config,
     /// How its own layers are compressed.
-    pub compression: Compression,
+    pub compression: Encoding,
     /// What is put into it.
     pub items: Vec<Item>,
     /// The packages that are laid out, by name.

@@ -16,7 +16,7 @@ use super::pipe::Pipe;
 use super::read;
 use super::tree::{Body, Content, Disk, Entry, Mode, Tree};
 use crate::event::{self, Cancel};
-use crate::oci::media::Compression;
+use crate::oci::media::{Compression, Encoding};
 use crate::store::{Memory, Store};
 
 pub const ALL: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
@@ -89,12 +89,12 @@ pub fn threads(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
 
-pub fn try_pack(tree: &Tree, compression: Compression, home: &Home) -> Result<Packed, PackError> {
-    pack(tree, compression, &home.1, threads(2), &Cancel::default(), &|_| (), &Known::default())
+pub fn try_pack(tree: &Tree, compression: impl Into<Encoding>, home: &Home) -> Result<Packed, PackError> {
+    pack(tree, compression.into(), &home.1, threads(2), &Cancel::default(), &|_| (), &Known::default())
 }
 
 /// Packs and returns the blob's bytes too.
-pub fn blob(tree: &Tree, compression: Compression) -> (Packed, Vec<u8>) {
+pub fn blob(tree: &Tree, compression: impl Into<Encoding>) -> (Packed, Vec<u8>) {
     let home = home();
     let packed = try_pack(tree, compression, &home).unwrap();
     let bytes = home.1.read(&packed.descriptor.digest, 1 << 30).unwrap().unwrap();
@@ -111,7 +111,7 @@ pub fn plain(tree: &Tree) -> Vec<u8> {
 pub fn run_with<'a>(tree: &Tree, home: &'a Home, change: impl FnOnce(&mut Pipe<'a>)) -> Result<Packed, PackError> {
     let cancel: &'static Cancel = Box::leak(Box::default());
     let known: &'static Known = Box::leak(Box::default());
-    let (compression, store) = (Compression::Gzip, &home.1);
+    let (compression, store) = (Compression::Gzip.into(), &home.1);
     let mut pipe = Pipe { compression, store, threads: 2, cancel, progress: &|_| (), known, damage: None };
     change(&mut pipe);
     run(tree, &pipe)
