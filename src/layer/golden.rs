@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::tests::{ALL, blob, directory, entry, inline, link, noise, prose, tree};
+use super::known::Known;
+use super::tests::{ALL, blob, ctx, directory, entry, inline, link, noise, prose, tree};
 use super::tree::{Body, Entry, Mode, Tree};
+use super::twins::twins;
 use crate::oci::Digest;
 use crate::oci::media::{Compression, Encoding};
 
@@ -174,6 +176,16 @@ fn make(name: &str) -> Tree {
         ]),
         "large" => tree([("a", inline(&[prose(1, 1 << 20), noise(2, 1 << 20), prose(3, 1 << 20)].concat()))]),
         "many" => (0..5000u64).map(|n| (format!("d{}/f{n}", n % 50), inline(&prose(n, (n % 700) as usize)))).collect(),
+        "equal files" => tree([
+            ("a", inline(&prose(7, 4096))),
+            ("b", Entry { uid: 7, ..inline(&prose(7, 4096)) }),
+            ("c", by_content(&prose(7, 4096))),
+            ("d", inline(&prose(7, 4096)[1..])),
+            ("e", inline(&prose(7, 4096)[1..])),
+            (&format!("{}/ü", a(120)), Entry { capabilities: 1 << 10, ..inline(&prose(8, 1 << 20)) }),
+            (&format!("{}/ö", a(120)), Entry { capabilities: 1 << 10, ..inline(&prose(8, 1 << 20)) }),
+            ("z", Entry { uid: 7, ..by_content(&prose(7, 4096)) }),
+        ]),
         // Text, noise, and numbers that repeat far and near: each level finds something else.
         "levels" => {
             let numbers = |step: u32| (0..60_000u32).flat_map(move |n| (n / 7 * step % 4093).to_le_bytes());
@@ -201,6 +213,23 @@ fn the_bytes_are_those_of_format_1() {
     let expected =
         GOLDEN.map(|(name, diff_id, gzip, zstd)| (name, diff_id.to_string(), gzip.to_string(), zstd.to_string()));
     assert_eq!(found, expected);
+}
+
+/// The diff ID of the tree "equal files" with hard links, and the digests of its blobs: gzip, zstd.
+const LINKED: [&str; 3] = [
+    "bc3514338001fa1f42971909074dd290ea73699f6a14b03a2164218951160569",
+    "c3cda9f52a0c5fc58f11c04ec48bbe5fbb88c9c25fa34707bd5f027e096834b7",
+    "8905d71a57bf1c532d9daf7322809ce4cabc9d261c0f248e9bec018b6bb30e50",
+];
+
+#[test]
+fn hard_links_have_their_own_bytes() {
+    let home = tempfile::tempdir().unwrap();
+    let (tree, known) = (make("equal files"), Known::default());
+    let linked = || twins(&ctx(home.path()), &tree, &known).unwrap();
+    let found = ALL.map(|compression| blob(linked(), compression).0.descriptor.digest.hex());
+    assert_eq!(found, LINKED);
+    assert_ne!(blob(&tree, Compression::None).0.descriptor.digest.hex(), LINKED[0]);
 }
 
 #[test]

@@ -213,6 +213,8 @@ pub struct Image {
     pub config: Config,
     /// How its own layers are compressed.
     pub compression: Encoding,
+    /// Whether equal files of a layer are stored once, as hard links.
+    pub hard_links: bool,
     /// What is put into it, in the order of the file.
     pub items: Vec<Item>,
 }

@@ -277,6 +277,7 @@ impl Meaning {
         let image = Image {
             base: config::base(self, &written.image),
             compression: config::encoding(self, &written.image),
+            hard_links: written.image.is("hard-links"),
             config: config::read(self, written),
             items: items::read(self, written),
             platform,

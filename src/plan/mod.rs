@@ -46,6 +46,8 @@ pub struct ImagePlan {
     pub config: Config,
     /// How its own layers are compressed.
     pub compression: Encoding,
+    /// Whether equal files of a layer are stored once, as hard links.
+    pub hard_links: bool,
     /// What is put into it.
     pub items: Vec<Item>,
     /// The packages that are laid out, by name.
@@ -104,6 +106,7 @@ fn image(image: &Image, packages: Vec<Package>) -> ImagePlan {
         base: image.base.clone(),
         config: image.config.clone(),
         compression: image.compression,
+        hard_links: image.hard_links,
         packages,
         layers: layers(&image.items),
         items: image.items.clone(),

@@ -31,6 +31,11 @@ pub(super) static IMAGE: Table = Table {
             Kind::Number { least: 1, most: 19 },
             "1 to 12 for gzip (default 6), 1 to 19 for zstd (default 3): higher is smaller and slower.",
         ),
+        key(
+            "hard-links",
+            Kind::Bool,
+            "Whether files of a layer with equal content, mode and owner are stored once, as hard links. Default false.",
+        ),
         key("context", Kind::Text, "Widens where sources may lie, beyond the repository around this file."),
         key(
             "unset",
