@@ -17,6 +17,7 @@
 //! | 2 | [`plan`] | Manifest + Lock → [`plan::Plan`] | nothing |
 //! | 3 | [`store`] | digests → verified bytes | the store's directory |
 //! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |
+//! | 4 | [`shared`] | an address → a cache that several machines share, which the store asks | its folder, registries, buckets |
 //! | – | [`ctx`] | the permission to touch the world, five things | – |
 //! | 5 | [`source`] | pinned names → bases and what files they have; wishes → pinned packages; any image → what its layers hold | layouts, archives, keyrings, store, registries, mirrors |
 //! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
@@ -57,6 +58,7 @@ pub mod manifest;
 pub mod oci;
 pub mod plan;
 pub mod registry;
+pub mod shared;
 pub mod ship;
 pub mod source;
 pub mod store;

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stages in their order; what stands in one line may use each other only by being one stage.
-const STAGES: [&str; 18] = [
-    "error", "event", "oci", "versions", "facts", "manifest", "import", "plan", "store", "registry", "ctx", "source",
-    "layer", "image", "trust", "ship", "cli", "fuzzing",
+const STAGES: [&str; 19] = [
+    "error", "event", "oci", "versions", "facts", "manifest", "import", "plan", "store", "registry", "shared", "ctx",
+    "source", "layer", "image", "trust", "ship", "cli", "fuzzing",
 ];
 
 /// The longest a file and a function may be, in lines.
@@ -30,6 +30,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "ship/",
             "trust/keys/file.rs",
             "registry/",
+            "shared/",
             "trust/root.rs",
             // A database of vulnerabilities is read where the user keeps it, and written by `update-db`.
             "trust/scan/database.rs",
@@ -49,6 +50,7 @@ const WORLD: &[(&str, &[&str])] = &[
             "source/",
             "ship/",
             "registry/",
+            "shared/folder.rs",
             "trust/root.rs",
             "trust/scan/database.rs",
             "trust/scan/state.rs",

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::args::Global;
 use super::terminal::Terminal;
 use crate::ctx::Ctx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::event::Cancel;
 use crate::manifest::Outside;
 use crate::oci::Registry;
 use crate::registry::credentials::{Credential, Source};
 use crate::registry::{Client, Hosts, Patience, Settings};
-use crate::store::{Memory, Store};
+use crate::shared;
+use crate::store::{Elsewhere, Memory, Store};
 use crate::trust::keys;
 use crate::trust::provenance::Builder;
 use crate::trust::root::RootOptions;
@@ -42,13 +44,14 @@ impl<'a> Session<'a> {
         let sink = terminal.sink();
         let available = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let settings = Settings::from_environment(options.offline)?;
-        let ctx = Ctx {
-            store: Store::new(&home()?, memory(options), sink.clone()),
-            registries: Client::new(settings.clone(), sink.clone(), cancel.clone())?,
-            sink,
-            jobs: options.jobs.unwrap_or(available),
-            cancel: cancel.clone(),
-        };
+        let (store, registries) = (
+            Store::new(&home()?, memory(options), sink.clone()),
+            Client::new(settings.clone(), sink.clone(), cancel.clone())?,
+        );
+        if let Some(elsewhere) = elsewhere(options.offline, &registries)? {
+            store.share(elsewhere);
+        }
+        let ctx = Ctx { store, registries, sink, jobs: options.jobs.unwrap_or(available), cancel: cancel.clone() };
         Ok(Session { options, terminal, cancel, ctx, source: settings.credentials.clone(), settings })
     }
 
@@ -104,6 +107,22 @@ fn memory(options: &Global) -> Memory {
         Global { paranoid: true, .. } => Memory::Careful,
         _ => Memory::Full,
     }
+}
+
+/// The cache that is shared with other machines, if `STILLFRAME_SHARED_CACHE` names one.
+fn elsewhere(offline: bool, client: &Client) -> Result<Option<Arc<dyn Elsewhere>>> {
+    let said = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let Some(address) = said("STILLFRAME_SHARED_CACHE") else { return Ok(None) };
+    let reads_only =
+        match said("STILLFRAME_SHARED_CACHE_READ_ONLY").as_ref().map(|said| said.to_string_lossy()).as_deref() {
+            None | Some("0" | "false") => false,
+            Some("1" | "true") => true,
+            Some(other) => {
+                let what = format!("STILLFRAME_SHARED_CACHE_READ_ONLY is `{}`", printable(other));
+                return Err(Error::usage(what).hint("write `1` or `0`"));
+            }
+        };
+    shared::open(&address.to_string_lossy(), reads_only, offline, client)
 }
 
 /// Who builds here, as the CI job says.

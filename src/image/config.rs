@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Layer;
-use crate::manifest::EnvEdit;
+use crate::manifest::{EnvEdit, Healthcheck};
 use crate::oci;
 use crate::oci::History;
 use crate::plan::ImagePlan;
@@ -83,9 +83,25 @@ fn set(config: &mut oci::Config, plan: &ImagePlan) {
     if let Some(signal) = &written.stop_signal {
         config.stop_signal = signal.clone();
     }
+    if let Some(check) = &written.healthcheck {
+        config.rest.insert("Healthcheck".into(), healthcheck(check));
+    }
     config.exposed_ports.extend(written.ports.iter().map(|port| (port.clone(), json!({}))));
     config.volumes.extend(written.volumes.iter().map(|volume| (volume.clone(), json!({}))));
     config.labels.extend(written.labels.clone());
+}
+
+/// A check of health as Docker's config has it.
+fn healthcheck(check: &Healthcheck) -> Value {
+    let words = ["CMD"].into_iter().chain(check.command.words.iter().map(String::as_str));
+    let mut value = json!({ "Test": words.collect::<Vec<_>>() });
+    for (name, span) in &check.spans {
+        value[*name] = json!(span);
+    }
+    if let Some(retries) = check.retries {
+        value["Retries"] = json!(retries);
+    }
+    value
 }
 
 fn name(pair: &str) -> &str {

@@ -223,6 +223,8 @@ pub struct Draft {
     pub stages: Vec<Remarks>,
     /// `[image]`.
     pub image: Section,
+    /// `[healthcheck]`.
+    pub healthcheck: Section,
     /// `[env]`.
     pub env: Section,
     /// `[labels]`.
@@ -286,6 +288,7 @@ impl Draft {
             comment(stage, &mut out);
         }
         self.image.write("[image]", &mut out);
+        self.healthcheck.write("[healthcheck]", &mut out);
         self.env.write("[env]", &mut out);
         self.labels.write("[labels]", &mut out);
         self.annotations.write("[annotations]", &mut out);

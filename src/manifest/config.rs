@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::base::{Base, Local};
 use super::grammar::nearest;
-use super::meant::{Config, Edit, EnvEdit, Unpinned};
+use super::meant::{Config, Edit, EnvEdit, Healthcheck, Unpinned};
 use super::program::Command;
 use super::read::{Meaning, tidy, without_scheme};
 use super::words;
@@ -120,10 +120,27 @@ pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Config {
     config.volumes = each(meaning, image, "volumes", "path", words::absolute);
     let unset = image.list("unset").map(|list| list.value.clone()).unwrap_or_default();
     config.unset = unset.iter().filter_map(|spot| meaning.parsed(spot, "unset", edit)).collect();
-    contradictions(meaning, image, &config, &unset);
+    config.healthcheck = written.healthcheck.as_ref().and_then(|view| healthcheck(meaning, view));
+    contradictions(meaning, written, &config, &unset);
     config.env = env(meaning, &written.env);
     config.labels = labels(meaning, &written.labels);
     config
+}
+
+/// `[healthcheck]`.
+fn healthcheck(meaning: &mut Meaning, view: &View) -> Option<Healthcheck> {
+    let names = [
+        ("interval", "Interval"),
+        ("timeout", "Timeout"),
+        ("start-period", "StartPeriod"),
+        ("start-interval", "StartInterval"),
+    ];
+    let spans = names
+        .into_iter()
+        .filter_map(|(key, name)| Some((name, meaning.parsed(view.text(key)?, "duration", words::nanoseconds)?)))
+        .collect();
+    let retries = view.number("retries").and_then(|spot| u32::try_from(spot.value).ok());
+    Some(Healthcheck { command: command(meaning, view, "command")?, spans, retries })
 }
 
 fn command(meaning: &mut Meaning, image: &View, key: &str) -> Option<Command> {
@@ -175,8 +192,10 @@ fn edit(text: &str) -> Result<Edit> {
     })
 }
 
-fn contradictions(meaning: &mut Meaning, image: &View, config: &Config, unset: &[Spot<String>]) {
+fn contradictions(meaning: &mut Meaning, written: &Written, config: &Config, unset: &[Spot<String>]) {
+    let image = &written.image;
     let set = [
+        ("healthcheck", config.healthcheck.is_some()),
         ("user", config.user.is_some()),
         ("workdir", config.workdir.is_some()),
         ("stop-signal", config.stop_signal.is_some()),
@@ -188,7 +207,8 @@ fn contradictions(meaning: &mut Meaning, image: &View, config: &Config, unset: &
             let mut finding = Finding::error("conflict", format!("`{key}` is set and unset at once"))
                 .at(&spot.place, "unset here")
                 .help("a value that is set replaces the base's; leave `unset` out");
-            let place = image.text(key).map(|spot| &spot.place).or(image.list(key).map(|list| &list.place));
+            let table = written.healthcheck.as_ref().filter(|_| *key == "healthcheck").map(|view| &view.place);
+            let place = image.text(key).map(|spot| &spot.place).or(image.list(key).map(|list| &list.place)).or(table);
             if let Some(place) = place {
                 finding = finding.and(place, "set here");
             }

@@ -3,10 +3,12 @@
 mod image;
 mod inputs;
 mod packages;
+mod trust;
 mod workspace;
 
 use image::IMAGE;
 use packages::PACKAGES;
+use trust::{BASE, SIGN};
 
 use super::rules::{CHECK, Value};
 
@@ -127,6 +129,7 @@ pub static MANIFEST: Table = Table {
         required("image", Kind::Table(&IMAGE), "The image itself."),
         key("workspace", Kind::Table(&workspace::WORKSPACE), "Several images; a file with it may lack `[image]`."),
         key("base", Kind::Table(&BASE), "What is asked of the base."),
+        key("healthcheck", Kind::Table(&HEALTHCHECK), "How an engine finds out whether a container is well."),
         key("env", Kind::Env, "Environment variables, joined with the base's by name."),
         key("labels", Kind::Map { levels: &[] }, "Labels of the config, joined with the base's by key."),
         key(
@@ -171,57 +174,24 @@ static VAR: Table = Table {
     ],
 };
 
-static BASE: Table = Table {
-    name: "base",
-    about: "What is asked of the base.",
-    keys: &[key("verify", Kind::Table(&VERIFY), "Who must have signed the base.")],
-};
-
-static VERIFY: Table = Table {
-    name: "base.verify",
-    about: "Who must have signed the base. A base that is not signed so is refused.",
-    keys: &[
-        key("key", Kind::Text, "The file of the public key, relative to this file."),
-        key("identity", Kind::Text, "The signer's identity: a mail address, or the URI of a workflow."),
-        key("identity-regexp", Kind::Text, "The same as a regular expression for the whole of it."),
-        key("issuer", Kind::Text, "Who vouched for the identity: a URL."),
-        key("issuer-regexp", Kind::Text, "The same as a regular expression for the whole of it."),
-        key("require-log", Kind::Bool, "Whether a key's signature must stand in a transparency log. Default false."),
-        key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
-    ],
-};
-
-static SIGN: Table = Table {
-    name: "sign",
-    about: "How the image is signed.",
+static HEALTHCHECK: Table = Table {
+    name: "healthcheck",
+    about: "How an engine finds out whether a container is well. Docker reads it; Kubernetes does not, and Podman only in images of Docker's format.",
     keys: &[
         required(
-            "method",
-            Kind::OneOf(&["key", "keyless"]),
-            "\"key\", or \"keyless\" for the identity of a CI job or person.",
+            "command",
+            Kind::List { some: true },
+            "The program and its arguments; it is well where it exits with 0.",
         ),
         key(
-            "key",
+            "interval",
             Kind::Text,
-            "The private key: a file relative to this one, a variable (\"env://COSIGN_PRIVATE_KEY\"), a key in a token \
-             (\"pkcs11:token=…;object=…\") or one behind a program (\"signer://NAME/KEY\").",
+            "The time from one check to the next, as in \"30s\" or \"1m30s\". Without it the engine's own.",
         ),
-        key(
-            "format",
-            Kind::OneOf(&["bundle", "legacy", "both"]),
-            "What is written beside the image. Default \"both\", or \"bundle\" where the services allow no legacy signatures.",
-        ),
-        key(
-            "log",
-            Kind::Bool,
-            "Whether a key's signature is written to a transparency log too. Default false; true beside `signing-config`.",
-        ),
-        key(
-            "signing-config",
-            Kind::Text,
-            "The file of a signing config of sigstore, which names the services that sign. Default: the public-good instance's.",
-        ),
-        key("trusted-root", Kind::Text, "The file of a trusted root of sigstore. Default: the public-good instance's."),
+        key("timeout", Kind::Text, "How long one check may take."),
+        key("start-period", Kind::Text, "How long a container may take to start before a failure counts."),
+        key("start-interval", Kind::Text, "The time between checks while it starts."),
+        key("retries", Kind::Number { least: 1, most: 2_147_483_647 }, "How many failures in a row make it unwell."),
     ],
 };
 

@@ -236,12 +236,25 @@ pub struct Config {
     pub volumes: Vec<String>,
     /// `SIGTERM` …
     pub stop_signal: Option<String>,
+    /// How an engine finds out whether a container is well.
+    pub healthcheck: Option<Healthcheck>,
     /// Changes of environment variables, by name.
     pub env: BTreeMap<String, EnvEdit>,
     /// Labels, joined with the base's.
     pub labels: BTreeMap<String, String>,
     /// What of the base is dropped first.
     pub unset: Vec<Edit>,
+}
+
+/// A check of a running container. Spans are nanoseconds, as Docker's config has them; what is not said is the engine's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Healthcheck {
+    /// The program and its arguments.
+    pub command: Command,
+    /// By Docker's names of them: `Interval`, `Timeout`, `StartPeriod`, `StartInterval`.
+    pub spans: BTreeMap<&'static str, u64>,
+    /// How many failures in a row make it unwell.
+    pub retries: Option<u32>,
 }
 
 /// A change of one environment variable.

@@ -38,8 +38,8 @@ pub use keyref::KeyRef;
 pub use locate::Location;
 pub use matcher::Matcher;
 pub use meant::{
-    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Image, Item, Manifest, Method, Owner, Pattern,
-    SignatureFormat, Signing, Source, TagRules, Template, Unpinned, What, Who,
+    Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Healthcheck, Image, Item, Manifest, Method, Owner,
+    Pattern, SignatureFormat, Signing, Source, TagRules, Template, Unpinned, What, Who,
 };
 pub use packages::{Family, Keyring, PackageSource, Packages, Wish};
 pub use program::{Command, Libraries, Link};

@@ -209,6 +209,33 @@ pub fn signal(text: &str) -> Result<String> {
     })
 }
 
+/// A span of time in nanoseconds: numbers with their units, the largest first, as in `1m30s` or `500ms`; a millisecond at least, a day at
+/// most.
+pub fn nanoseconds(text: &str) -> Result<u64> {
+    let units = [("h", 3_600_000_000_000), ("ms", 1_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000_u64)];
+    let wrong = || {
+        Error::usage(format!("`{}` is no span of time", printable(text))).hint("as in \"30s\", \"1m30s\" or \"500ms\"")
+    };
+    let (mut rest, mut total, mut last) = (text, 0_u64, u64::MAX);
+    while !rest.is_empty() {
+        let end = rest.find(|next: char| !next.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = rest[..end].parse().map_err(|_| wrong())?;
+        let (name, unit) = units.into_iter().find(|(name, _)| rest[end..].starts_with(name)).ok_or_else(wrong)?;
+        if unit >= last {
+            return Err(wrong());
+        }
+        total = number.checked_mul(unit).and_then(|span| total.checked_add(span)).ok_or_else(wrong)?;
+        (last, rest) = (unit, &rest[end + name.len()..]);
+    }
+    match total {
+        1_000_000..=86_400_000_000_000 => Ok(total),
+        _ => {
+            Err(Error::usage(format!("`{}` is too short or too long", printable(text)))
+                .hint("1ms at least, 24h at most"))
+        }
+    }
+}
+
 /// The capabilities of Linux in the order of their bits (capabilities(7)).
 const CAPABILITIES: [&str; 41] = [
     "chown",

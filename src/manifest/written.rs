@@ -26,6 +26,8 @@ pub struct Written {
     pub vars: Vec<Var>,
     /// `[image]`.
     pub image: View,
+    /// `[healthcheck]`.
+    pub healthcheck: Option<View>,
     /// `[base.verify]`.
     pub verify: Option<View>,
     /// `[sign]`.
@@ -199,6 +201,7 @@ pub fn read(text: &Arc<Text>, root: &DeTable<'_>) -> Written {
     Written {
         vars: vars.collect(),
         image: view("image"),
+        healthcheck: whole("healthcheck"),
         verify: table("base").and_then(|base| base.get("verify")).and_then(shown),
         sign: whole("sign"),
         attest: view("attest"),

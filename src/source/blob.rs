@@ -28,7 +28,14 @@ pub(super) async fn blob(ctx: &Ctx, reference: &plan::Base, descriptor: &Descrip
     if stored(ctx, descriptor).await? {
         return Ok(());
     }
-    bring(ctx, reference, descriptor, what).await
+    if !matches!(reference, plan::Base::Registry(_)) {
+        return bring(ctx, reference, descriptor, what).await;
+    }
+    if !ctx.store.bring(&descriptor.digest, Some(descriptor.size)).await? {
+        bring(ctx, reference, descriptor, what).await?;
+        ctx.store.offer(&descriptor.digest).await;
+    }
+    Ok(())
 }
 
 /// Reads a blob from where the base is, whatever the store holds, and puts it there if its bytes are right.

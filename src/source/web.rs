@@ -27,6 +27,9 @@ pub async fn fetch_file(ctx: &Ctx, url: &str, digest: &Digest) -> Result<()> {
         return Ok(());
     }
     ctx.cancel.check()?;
+    if ctx.store.bring(digest, None).await? {
+        return Ok(());
+    }
     let store = ctx.store.clone();
     let shown = url.split(['?', '#']).next().unwrap_or_default().to_string();
     let mut told = Told { draft: blocking(move || store.draft()).await?, ctx, what: format!("file {shown}"), next: 0 };
@@ -40,7 +43,9 @@ pub async fn fetch_file(ctx: &Ctx, url: &str, digest: &Digest) -> Result<()> {
             .context(format!("fetching `{}`", url.split(['?', '#']).next().unwrap_or_default()))
             .hint("it changed there, or `sha256` is not its digest; find out what changed before you write another one")
     };
-    blocking(move || draft.finish(Some(&wanted)).map(drop).map_err(wrong)).await
+    blocking(move || draft.finish(Some(&wanted)).map(drop).map_err(wrong)).await?;
+    ctx.store.offer(digest).await;
+    Ok(())
 }
 
 /// A draft that tells how far it is.

@@ -1,5 +1,5 @@
 //! Stage 3, bytes by digest: a local directory, shared between processes. Digests in, verified files out.
-//! May touch the store's own directory and nothing else.
+//! May touch the store's own directory and nothing else; what fetches from a shared cache is handed in (`elsewhere`).
 //!
 //! ```text
 //! HOME/v1/blobs/sha256/HEX     a blob; hashed whole before it is handed out
@@ -13,6 +13,7 @@
 //! ```
 
 mod draft;
+mod elsewhere;
 mod files;
 mod kept;
 mod memo;
@@ -22,6 +23,7 @@ mod turn;
 mod using;
 
 pub use draft::{Draft, Hashed};
+pub use elsewhere::Elsewhere;
 pub use files::digest;
 pub use kept::Kept;
 pub use seen::{Moment, Seen};
@@ -61,6 +63,7 @@ struct Inner {
     verified: Mutex<BTreeSet<Digest>>,
     swept: std::sync::Once,
     presence: Mutex<using::Presence>,
+    beside: elsewhere::Beside,
 }
 
 impl Store {
@@ -74,6 +77,7 @@ impl Store {
             verified: Mutex::default(),
             swept: std::sync::Once::new(),
             presence: Mutex::default(),
+            beside: elsewhere::Beside::default(),
         }))
     }
 

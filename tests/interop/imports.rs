@@ -617,7 +617,7 @@ fn a_file_out_of_an_image_of_a_gibibyte_fetches_only_its_own_layer() {
     let pushed: Value = serde_json::from_slice(&pushed.stdout).unwrap();
     let reference = pushed["references"][0].as_str().unwrap();
     let taken = format!(
-        "[image]\nbase = \"scratch\"\n[[copy]]\nfrom = \"{reference}\"\nsrc = \"/opt/tools\"\ndest = \"/tools\"\n"
+        "[image]\nbase = \"scratch\"\n[[copy]]\nfrom = \"{reference}\"\nsrc = \"/opt/tools/bin/tool\"\ndest = \"/tool\"\n"
     );
     let project = Project::new(&taken);
     project.build(&format!("oci:{}", project.out("out").display()));

@@ -47,6 +47,7 @@ mod sarif;
 mod sbom;
 mod scan;
 mod servers;
+mod shared;
 mod signing;
 mod sigstore;
 mod size;

@@ -95,6 +95,40 @@ fn unset_drops_what_the_base_has() {
 }
 
 #[test]
+fn a_check_of_health_stands_as_docker_reads_it() {
+    let full = "[healthcheck]\ncommand = [\"/entry\", \"now\"]\n\
+        interval = \"1m30s\"\ntimeout = \"500ms\"\nstart-period = \"1h\"\nstart-interval = \"2s\"\nretries = 3\n";
+    let check = json!({"Test": ["CMD", "/entry", "now"], "Interval": 90_000_000_000_u64, "Timeout": 500_000_000,
+        "StartPeriod": 3_600_000_000_000_u64, "StartInterval": 2_000_000_000, "Retries": 3});
+    assert_eq!(debian(full).config["config"]["Healthcheck"], check);
+    let entry = "[healthcheck]\ncommand = [\"/entry\"]";
+    assert_eq!(debian(entry).config["config"]["Healthcheck"], json!({"Test": ["CMD", "/entry"]}));
+    let base = Base::debian().config(json!({"Healthcheck": check}));
+    assert_eq!(on(&base, "").build().image().config["config"]["Healthcheck"], check, "the base's is kept");
+    assert_eq!(on(&base, entry).build().image().config["config"]["Healthcheck"]["Retries"], Value::Null, "or replaced");
+    let dropped = on(&base, "unset = [\"healthcheck\"]").build().image().config;
+    assert_eq!(dropped["config"]["Healthcheck"], Value::Null);
+    let said = |rest: &str| on(&Base::debian(), rest).run(["check"]).fails(2).stderr;
+    let wrong = said(
+        "unset = [\"healthcheck\"]\n[healthcheck]\ncommand = [\"/entry\"]\ninterval = \"30\"\ntimeout = \"25h\"\n\
+         start-period = \"1s1m\"\nretries = 0\nwhen = \"x\"",
+    );
+    for word in [
+        "`30` is no span of time",
+        "`25h` is too short or too long",
+        "`1s1m` is no span of time",
+        "`healthcheck` is set and unset at once",
+        "`retries`",
+        "`when`",
+    ] {
+        assert!(wrong.contains(word), "`{word}` is not in {wrong}");
+    }
+    assert!(said("[healthcheck]\ninterval = \"30s\"").contains("`command`"));
+    let gone = on(&Base::debian(), "[healthcheck]\ncommand = [\"/wel\"]").run(["check"]).fails(4).stderr;
+    assert!(gone.contains("the check of health runs `/wel`, which is not in the image"), "{gone}");
+}
+
+#[test]
 fn users_become_numbers() {
     let user = |base: Value, rest: &str| {
         let base = Base::debian().config(base);

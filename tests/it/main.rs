@@ -37,6 +37,7 @@ mod requests;
 mod round;
 mod rules;
 mod scan;
+mod shared;
 mod sign;
 #[allow(dead_code, reason = "shared with tests/interop, which uses other parts")]
 mod sigstore;

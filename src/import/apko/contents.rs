@@ -72,9 +72,17 @@ pub fn contents(sheet: &mut Sheet<'_>, pair: &Pair) {
         remarks.extend(found.key_remarks);
         return sheet.draft.remark(remarks);
     };
+    let mut install = sheet.above(&packages.span);
+    install.push("`stillframe update packages` chooses versions and pins them in image.lock.".into());
+    let section = section(sheet, &mirror, &branch, found, install);
+    sheet.draft.packages = Some(("[packages.alpine]".into(), section));
+}
+
+/// The section itself, once mirror and branch are known; `install` are the remarks above the wishes.
+fn section(sheet: &mut Sheet<'_>, mirror: &str, branch: &str, mut found: Found, install: Vec<String>) -> Section {
     let mut section = Section::default();
-    section.set("mirror", quoted(&sheet.string(&mirror)), found.place);
-    section.set("branch", quoted(&sheet.string(&branch)), Vec::new());
+    section.set("mirror", quoted(&sheet.string(mirror)), found.place);
+    section.set("branch", quoted(&sheet.string(branch)), Vec::new());
     section.set("repositories", list(&found.repositories), Vec::new());
     if found.keys.is_empty() {
         found.keys.push("keys/alpine.rsa.pub".into());
@@ -83,11 +91,8 @@ pub fn contents(sheet: &mut Sheet<'_>, pair: &Pair) {
         found.key_remarks.push(way.into());
     }
     section.set("keyring", list(&found.keys), found.key_remarks);
-    let next = "`stillframe update packages` chooses versions and pins them in image.lock.";
-    let mut remarks = sheet.above(&packages.span);
-    remarks.push(next.into());
-    section.set("install", list(&found.wishes), remarks);
-    sheet.draft.packages = Some(("[packages.alpine]".into(), section));
+    section.set("install", list(&found.wishes), install);
+    section
 }
 
 /// `URL/BRANCH/REPOSITORY`, as Alpine has it.

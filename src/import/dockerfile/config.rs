@@ -8,7 +8,7 @@ use parse_dockerfile::{
 use super::stage::{Edit, Stage};
 use super::{File, words};
 use crate::import::context::absolute;
-use crate::import::draft::{Entry, Remarks, What};
+use crate::import::draft::{Entry, Remarks, Section, What};
 use crate::import::value::{Value, escape, list, quoted};
 use crate::manifest::words as rules;
 
@@ -139,12 +139,15 @@ impl Stage {
         if self.base == "scratch" {
             return;
         }
-        let mut fields: Vec<String> = Vec::new();
-        if let Some(known) = self.draft.image.value("unset") {
-            fields.extend(known.split('"').skip(1).step_by(2).map(String::from));
-        }
-        if !fields.iter().any(|field| field == key) {
-            fields.push(key.into());
+        self.unset_of_base(key, file, at);
+    }
+
+    /// Drops a field of the base.
+    fn unset_of_base(&mut self, field: &str, file: &File<'_>, at: usize) {
+        let known = self.draft.image.value("unset").unwrap_or_default();
+        let mut fields: Vec<String> = known.split('"').skip(1).step_by(2).map(String::from).collect();
+        if !fields.iter().any(|known| known == field) {
+            fields.push(field.into());
         }
         self.draft.image.set("unset", list(&fields), file.original(at));
     }
@@ -267,17 +270,43 @@ impl Stage {
     }
 
     pub(super) fn healthcheck(&mut self, file: &File<'_>, at: usize, one: &HealthcheckInstruction<'_>) {
-        if !matches!(one.arguments, HealthcheckArguments::None { .. }) {
-            let why = "images of the OCI have no health check, and Kubernetes reads none";
-            let advice = "declare it where the image is run: `livenessProbe` in Kubernetes, `healthcheck` in Compose";
-            return self.left_in_image(file, at, why, advice);
-        }
-        if self.base != "scratch" {
-            let known = self.draft.image.value("unset").unwrap_or_default();
-            let mut fields: Vec<String> = known.split('"').skip(1).step_by(2).map(String::from).collect();
-            fields.push("healthcheck".into());
-            fields.dedup();
-            self.draft.image.set("unset", list(&fields), file.original(at));
+        self.draft.healthcheck = Section::default();
+        let HealthcheckArguments::Cmd { arguments, .. } = &one.arguments else {
+            if self.base != "scratch" {
+                self.unset_of_base("healthcheck", file, at);
+            }
+            return;
+        };
+        let mut remarks = file.lines[at].comments.clone();
+        let words: Vec<String> = match arguments {
+            Command::Exec(words) => words.value.iter().map(|word| word.value.to_string()).collect(),
+            _ => {
+                remarks.extend(file.original(at));
+                remarks.push("The shell form: a shell is put in front, which the image must have.".into());
+                let text = file.arguments(at);
+                let text = text.trim_start_matches(|one: char| !one.is_whitespace()).trim().to_string();
+                self.shell.iter().cloned().chain([text]).collect()
+            }
+        };
+        let words: Vec<String> = words.iter().map(|word| escape(word, false)).collect();
+        self.draft.healthcheck.set("command", list(&words), remarks);
+        for flag in &one.options {
+            let (name, value) =
+                (flag.name.value.as_ref(), flag.value.as_ref().map_or("", |value| value.value.as_ref()));
+            let fine = match name {
+                "interval" | "timeout" | "start-period" | "start-interval" => rules::nanoseconds(value).is_ok(),
+                "retries" => value.parse::<u32>().is_ok_and(|retries| retries > 0),
+                _ => false,
+            };
+            match (fine, name) {
+                (true, "retries") => self.draft.healthcheck.set(name, value.to_string(), Vec::new()),
+                (true, _) => self.draft.healthcheck.set(name, quoted(value), Vec::new()),
+                (false, _) => {
+                    let why = format!("`--{name}={value}` is not known, or no value that it may have");
+                    let left = self.left(file, at, &why, "write it into `[healthcheck]`, as in `interval = \"30s\"`");
+                    self.draft.healthcheck.remark(left);
+                }
+            }
         }
     }
 }

@@ -9,7 +9,10 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("from", "what the image stands on is `base` under `[image]`"),
     ("run", "no command is ever run; copy what it would make with `[[file]]`"),
     ("expose", "ports are `ports` under `[image]`, as in `ports = [\"8080/tcp\"]`"),
-    ("command", "the default arguments are `cmd` under `[image]`"),
+    (
+        "command",
+        "the default arguments are `cmd` under `[image]`; a check of health has its `command` under `[healthcheck]`",
+    ),
     ("args", "the default arguments are `cmd` under `[image]`"),
     ("copy", "files of this machine are copied with `[[file]]`, those of another image with `[[copy]]`"),
     ("add", "files are added with `[[file]]`, archives with `[[archive]]`"),
@@ -31,8 +34,10 @@ pub(super) fn unknown(name: &str, place: &Place, grammar: &'static Table) -> Fin
         return finding.at(place, format!("did you mean `{near}`?"));
     }
     let finding = finding.at(place, "");
-    if let Some((_, hint)) = ELSEWHERE.iter().find(|(word, _)| *word == "from" && name.eq_ignore_ascii_case(word)) {
-        return finding.help(*hint); // other tools mean the base by it, not what `[[copy]]` means
+    // Other tools mean the base and the arguments by them, not what `[[copy]]` and `[healthcheck]` mean.
+    let first = |word: &str| ["from", "command"].contains(&word) && name.eq_ignore_ascii_case(word);
+    if let Some((_, hint)) = ELSEWHERE.iter().find(|(word, _)| first(word)) {
+        return finding.help(*hint);
     }
     for name in [name, &name.to_ascii_lowercase()] {
         let owners = owners(name);

@@ -33,16 +33,21 @@ async fn fetch(ctx: &Ctx, url: &str, descriptor: &Descriptor) -> Result<()> {
         return Ok(());
     }
     ctx.cancel.check()?;
+    if ctx.store.bring(&descriptor.digest, Some(descriptor.size)).await? {
+        return Ok(());
+    }
     ctx.say(Event::Begin { what: name.clone(), total: descriptor.size });
     let store = ctx.store.clone();
     let mut sink = Bounded { draft: blocking(move || store.draft()).await?, left: descriptor.size };
     ctx.registries.signed_file(url, descriptor.size, &mut sink).await?;
     let (descriptor, what) = (descriptor.clone(), url.to_string());
+    let digest = descriptor.digest;
     let wrong = |error: Error| {
         error.hint("the mirror has another file there than the one that is pinned; nothing of it was read")
     };
     blocking(move || finish(sink, &descriptor, &what).map_err(wrong)).await?;
     ctx.say(Event::End { what: name, how: "fetched" });
+    ctx.store.offer(&digest).await;
     Ok(())
 }
 

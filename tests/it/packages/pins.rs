@@ -50,6 +50,27 @@ async fn only_the_pins_of_a_manifest_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lck_01_a_base_whose_tag_moved_is_the_pinned_one_until_update() {
+    let registry = Registry::start().await;
+    let project = Project::new();
+    let one = publish(&project, &registry, "base:1", "one");
+    let text = format!(
+        "schema = 1\n[image]\nbase = \"{}/base:1@{one}\"\nuser = \"1\"\ncreated = \"fixed\"\n",
+        registry.name()
+    );
+    project.write("image.toml", &text);
+    let before = project.run(["--locked", "build"]).success().digest();
+    let two = publish(&project, &registry, "base:1", "two");
+    assert_eq!(project.run(["--locked", "build"]).success().digest(), before);
+    assert_eq!(project.run(["--locked", "--no-cache", "build"]).success().digest(), before);
+    let shown = project.run(["update", "--dry-run"]).success().stdout;
+    assert!(shown.contains(&format!("{one} -> {two}")), "{shown}");
+    assert_eq!(project.run(["build"]).success().digest(), before);
+    project.run(["update"]).success();
+    assert_ne!(project.run(["--locked", "build"]).success().digest(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_pinned_yet_gets_its_digest() {
     let registry = Registry::start().await;
     let project = Project::new();

@@ -111,6 +111,7 @@ pub(super) fn judge(subject: &Subject<'_>, paths: &Paths<'_>) -> Vec<Found> {
         }
     }
     faults.extend(commands(&room, started.as_deref()));
+    faults.extend(start::health(&room));
     let several = subject.plan.images.len() > 1;
     let platform = |rule: &Rule| {
         let named = several || rule.code == WRONG_MACHINE.code;

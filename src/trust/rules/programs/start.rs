@@ -77,6 +77,23 @@ pub(super) fn judge(room: &Room<'_>) -> (Option<String>, Vec<Fault>) {
     (Some(real), faults)
 }
 
+/// What is wrong with the program that the manifest's check of health runs.
+pub(super) fn health(room: &Room<'_>) -> Option<Fault> {
+    let command = &room.image.plan.config.healthcheck.as_ref()?.command;
+    let word = command.words.first()?;
+    let path = match word.contains('/') {
+        true => words::absolute(&room.config.working_dir, word),
+        false => on_path(room, word, Some(&Account::new(room.image))).unwrap_or_default(),
+    };
+    if room.files.file(&path).is_some() {
+        return None;
+    }
+    let what = format!("the check of health runs `{}`, which is not in the image", printable(word));
+    let place = command.place.clone();
+    let help = there(room, &words::absolute(&room.config.working_dir, word));
+    Some(Fault { rule: &ENTRYPOINT, path: None, what, help, place, related: None, foreign: false, many: false })
+}
+
 /// What a container of the image starts with, if with anything.
 fn start<'a>(room: &Room<'a>) -> Option<Start<'a>> {
     let written = &room.image.plan.config;
