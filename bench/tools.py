@@ -31,20 +31,23 @@ missing-interpreter = {{ level = "allow", reason = "a benchmark" }}
 """
 
 
-def manifest(directory, compression, base="scratch", name=""):
+def manifest(directory, compression, base="scratch", name="", level=0):
     """Writes a manifest beside `src` and gives its path."""
     text = MANIFEST.format(base=base, compression=compression)
+    if level:
+        text = text.replace("[image]\n", f"[image]\ncompression-level = {level}\n")
     if name:
         text = text.replace("[image]\n", f'[image]\nname = "{name}"\n') + '[tags]\nfixed = ["bench"]\n'
-    path = os.path.join(directory, f"{compression}{'-push' if name else ''}.toml")
+    path = os.path.join(directory, f"{compression}{level or ''}{'-push' if name else ''}.toml")
     with open(path, "w") as out:
         out.write(text)
     return path
 
 
-def ours(program, directory, compression, base="scratch", warm=False):
-    path = manifest(directory, compression, base)
+def ours(program, directory, compression, base="scratch", warm=False, level=0):
+    path = manifest(directory, compression, base, level=level)
     word = {"gzip": "stillframe", "zstd": "stillframe zstd", "none": "stillframe, not compressed"}[compression]
+    word += f" level {level}" if level else ""
     home = f"{{work}}/home-{compression}" if warm else "{out}/home"
     command = f"STILLFRAME_HOME={home} {program} -q -f {path} build -o oci:{{out}}/oci"
     return Entry(word, "ours", command, output="oci/blobs")

@@ -173,5 +173,8 @@ pub(super) fn wasted(subject: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
     let message = format!("{} are stored for nothing, {} are allowed", shown(total), shown(limit));
     let mut finding = MAX_WASTED.finding(message).at(place, "");
     finding.help.extend(waste.iter().take(NAMED).map(|(_, what)| what.clone()));
+    if !image.plan.hard_links && alike.values().any(|copies| copies.len() > 1) {
+        finding.help.push("`hard-links = true` under `[image]` stores equal files of a layer once".to_string());
+    }
     vec![Found::new(&MAX_WASTED, finding)]
 }
