@@ -1,6 +1,7 @@
 //! Stage 1: what `[image]`, `[env]` and `[labels]` mean. Written values in, checked ones out; mistakes go into the report. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::base::{Base, Local};
 use super::grammar::nearest;
@@ -15,6 +16,8 @@ use crate::oci::{Digest, Reference};
 
 /// The key of the level of compression.
 const LEVEL: &str = "compression-level";
+/// All levels that an encoder has.
+const LEVELS: RangeInclusive<u8> = 1..=19;
 
 /// The base; `scratch` stands in for one that is missing or wrong.
 pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
@@ -88,21 +91,21 @@ pub(super) fn encoding(meaning: &mut Meaning, image: &View) -> Encoding {
         _ => Compression::Gzip,
     };
     let Some(spot) = image.number(LEVEL) else { return kind.into() };
-    match (kind.most(), u8::try_from(spot.value)) {
-        (Some(most), Ok(level)) if (1..=most).contains(&level) => Encoding { kind, level },
-        (most, _) => {
-            let what = match most {
-                Some(most) => format!("{} has levels from 1 to {most}, not {}", kind.name(), spot.value),
-                None => "without compression there is no level".to_string(),
-            };
-            let finding = Finding::error("value", what).at(&spot.place, "");
-            meaning.report.add(finding.help(match most {
-                Some(_) => "`compression = \"zstd\"` has levels up to 19",
-                None => "leave out this key, or ask for \"gzip\" or \"zstd\"",
-            }));
-            kind.into()
-        }
-    }
+    // What no encoder has is told by the checker of keys.
+    let Some(level) = u8::try_from(spot.value).ok().filter(|level| LEVELS.contains(level)) else { return kind.into() };
+    let (what, help) = match kind.most() {
+        Some(most) if level <= most => return Encoding { kind, level },
+        Some(most) => (
+            format!("{} has levels from 1 to {most}, not {level}", kind.name()),
+            format!("`compression = \"zstd\"` has levels up to {}", LEVELS.end()),
+        ),
+        None => (
+            "without compression there is no level".to_string(),
+            "leave out this key, or ask for \"gzip\" or \"zstd\"".to_string(),
+        ),
+    };
+    meaning.report.add(Finding::error("value", what).at(&spot.place, "").help(help));
+    kind.into()
 }
 
 /// What is set in the config.
