@@ -48,7 +48,7 @@ pub fn ask(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Result<V
             }
             let size = content.size();
             if size >= SMALLEST && sizes.get(&size).is_some_and(|count| *count > 1) {
-                asked.digests.insert(path.to_string(), digest(ctx, content, known).map_err(blame)?);
+                asked.digests.insert(path.to_string(), read::identity(ctx, content, known).map_err(blame)?);
             }
         }
         all.push(asked);
@@ -66,12 +66,4 @@ fn text(content: &Content, store: &Store) -> Result<Vec<u8>> {
     let count = read::content(content, store)?.fill(&mut text)?;
     text.truncate(count);
     Ok(text)
-}
-
-fn digest(ctx: &Ctx, content: &Content, known: &Known) -> Result<Digest> {
-    let Content::Disk(_) = content else { return read::digest(ctx, read::content(content, &ctx.store)?) };
-    if let Some(digest) = known.id(content) {
-        return Ok(digest);
-    }
-    read::digest(ctx, read::content(content, &ctx.store)?)
 }

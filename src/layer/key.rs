@@ -5,14 +5,23 @@ use sha2::{Digest as _, Sha256};
 
 use super::tree::{Body, Content, Mode, Tree};
 use crate::oci::Digest;
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 
 /// What else decides the bytes: the format of layers (`docs/format-1.md`), and the program that made them.
 const FORMAT: &str = concat!("stillframe layer, format 1, ", env!("CARGO_PKG_VERSION"));
 
+/// How the entries of a layer become its bytes.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// How they are compressed.
+    pub compression: Encoding,
+    /// Whether equal files are stored once.
+    pub hard_links: bool,
+}
+
 /// The key of a layer; `None` where the identity of a content is not known. Two trees of one key make the same bytes.
-pub fn key(tree: &Tree, compression: Compression, id: impl Fn(&Content) -> Option<Digest>) -> Option<Digest> {
-    let mut sum = Sum::new("contents", compression);
+pub fn key(tree: &Tree, form: Form, id: impl Fn(&Content) -> Option<Digest>) -> Option<Digest> {
+    let mut sum = Sum::new("contents", form);
     for (path, entry) in tree {
         sum.text(path);
         sum.text(match &entry.body {
@@ -39,8 +48,8 @@ pub fn key(tree: &Tree, compression: Compression, id: impl Fn(&Content) -> Optio
 }
 
 /// The same without what the contents are: layers of other shapes are others.
-pub fn shape(tree: &Tree, compression: Compression) -> Digest {
-    let mut sum = Sum::new("shape", compression);
+pub fn shape(tree: &Tree, form: Form) -> Digest {
+    let mut sum = Sum::new("shape", form);
     for (path, entry) in tree {
         sum.text(path);
         if let Body::File(content) = &entry.body {
@@ -54,9 +63,10 @@ pub fn shape(tree: &Tree, compression: Compression) -> Digest {
 struct Sum(Sha256);
 
 impl Sum {
-    fn new(what: &str, compression: Compression) -> Sum {
+    fn new(what: &str, form: Form) -> Sum {
         let mut sum = Sum(Sha256::new());
-        [FORMAT, what, compression.name()].into_iter().for_each(|text| sum.text(text));
+        [FORMAT, what, form.compression.kind.name()].into_iter().for_each(|text| sum.text(text));
+        [form.compression.level.into(), form.hard_links.into()].into_iter().for_each(|number| sum.number(number));
         sum
     }
 
@@ -75,6 +85,11 @@ mod tests {
     use super::*;
     use crate::layer::tests::{directory, inline, link, tree};
     use crate::layer::tree::Entry;
+    use crate::oci::media::Compression;
+
+    fn form(level: u8) -> Form {
+        Form { compression: Encoding { kind: Compression::Gzip, level }, hard_links: false }
+    }
 
     #[test]
     fn all_that_decides_a_byte_decides_the_key() {
@@ -82,7 +97,7 @@ mod tests {
             Content::Inline(bytes) => Some(Digest::of(bytes)),
             _ => None,
         };
-        let of = |entries: [(&str, Entry); 2]| key(&tree(entries), Compression::Gzip, id).unwrap();
+        let of = |entries: [(&str, Entry); 2]| key(&tree(entries), form(6), id).unwrap();
         let plain = || [("a", inline(b"one")), ("b", link("a"))];
         let mut changed = vec![
             [("a", inline(b"two")), ("b", link("a"))],
@@ -105,7 +120,11 @@ mod tests {
             changed.push(entries);
         }
         let mut keys: Vec<Digest> = changed.into_iter().map(of).chain([of(plain())]).collect();
-        keys.push(key(&tree(plain()), Compression::Zstd, id).unwrap());
+        keys.push(key(&tree(plain()), Form { compression: Compression::Zstd.into(), hard_links: false }, id).unwrap());
+        for level in [1, 12] {
+            keys.push(key(&tree(plain()), form(level), id).unwrap());
+        }
+        keys.push(key(&tree(plain()), Form { hard_links: true, ..form(6) }, id).unwrap());
         let count = keys.len();
         keys.sort();
         keys.dedup();
@@ -113,10 +132,7 @@ mod tests {
         let mut other = plain();
         other[0].1.item = 7;
         assert_eq!(of(other), of(plain()), "what only messages need decides nothing");
-        assert_eq!(key(&tree(plain()), Compression::Gzip, |_| None), None, "a content that is not known");
-        assert_eq!(
-            shape(&tree(plain()), Compression::Gzip),
-            shape(&tree([("a", inline(b"two")), ("b", link("a"))]), Compression::Gzip)
-        );
+        assert_eq!(key(&tree(plain()), form(6), |_| None), None, "a content that is not known");
+        assert_eq!(shape(&tree(plain()), form(6)), shape(&tree([("a", inline(b"two")), ("b", link("a"))]), form(6)));
     }
 }

@@ -63,9 +63,15 @@ pub fn look(ctx: &Ctx, plan: &Plan, placed: &[Placed], known: &Known) -> Result<
     Ok(contents)
 }
 
-/// Reads the files of a tree whose contents are not known.
-pub(super) fn unknown(ctx: &Ctx, tree: &Tree, known: &Known) -> Result<(), PackError> {
-    let unknown = |content: &Content| matches!(content, Content::Disk(_)) && known.fact(content).is_none();
+/// Reads those of the `wanted` files of a tree whose contents are not known.
+pub(super) fn unknown(
+    ctx: &Ctx,
+    tree: &Tree,
+    known: &Known,
+    wanted: impl Fn(&Content) -> bool,
+) -> Result<(), PackError> {
+    let unknown =
+        |content: &Content| matches!(content, Content::Disk(_)) && wanted(content) && known.fact(content).is_none();
     let files = tree.iter().filter(|(_, entry)| matches!(&entry.body, Body::File(content) if unknown(content)));
     let jobs: Vec<Job<'_>> = files.map(|(path, entry)| Job { image: 0, path, entry }).collect();
     all(ctx, &jobs, known).map_err(|(_, error)| error)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::done::Told;
-use super::key::{key, shape};
+use super::key::{Form, key, shape};
 use super::known::Known;
 use super::look;
 use super::pack::{PackError, Packed, pack};
@@ -14,11 +14,12 @@ use super::place::Placed;
 use super::recipes::{Recipe, Recipes};
 use super::record;
 use super::tree::Tree;
+use super::twins::twins;
 use crate::ctx::Ctx;
 use crate::error::{Error, Finding, Report, Result};
 use crate::event::Event;
 use crate::oci::Digest;
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::plan::Plan;
 
 /// The kinds under which layers are remembered by their keys, and under which it is that one of a shape was.
@@ -36,9 +37,17 @@ pub type All = (Vec<Made>, Recipes);
 struct Job {
     name: String,
     label: String,
-    compression: Compression,
+    compression: Encoding,
+    hard_links: bool,
     /// Image and layer in the plan.
     at: (usize, usize),
+}
+
+impl Job {
+    /// What decides the bytes beside the entries.
+    fn form(&self) -> Form {
+        Form { compression: self.compression, hard_links: self.hard_links }
+    }
 }
 
 /// A layer, whether the store holds it, and the key that it is remembered under.
@@ -75,12 +84,15 @@ pub async fn make_all(
             }
             let same = |job: &Job| {
                 let other = &placed[job.at.0].trees[job.at.1];
-                job.compression == image.compression && job.name == layer.name && other == tree
+                (job.compression, job.hard_links) == (image.compression, image.hard_links)
+                    && job.name == layer.name
+                    && other == tree
             };
             of_image.push(jobs.iter().position(same).unwrap_or_else(|| {
                 let (name, at) = (layer.name.clone(), (image_at, layer_at));
                 let label = if several { format!("{} {name}", image.platform) } else { name.clone() };
-                jobs.push(Job { name, label, compression: image.compression, at });
+                let (compression, hard_links) = (image.compression, image.hard_links);
+                jobs.push(Job { name, label, compression, hard_links, at });
                 jobs.len() - 1
             }));
         }
@@ -133,10 +145,10 @@ impl Bench {
         }
         let packed = self.pack(ctx, job)?;
         self.known.settle();
-        let key = key(tree, job.compression, |content| self.known.id(content));
+        let key = key(tree, job.form(), |content| self.known.id(content));
         if let Some(key) = &key {
             ctx.store.remember(LAYER, key, &record::write(&packed, tree));
-            ctx.store.remember(SHAPE, &shape(tree, job.compression), b"");
+            ctx.store.remember(SHAPE, &shape(tree, job.form()), b"");
         }
         Ok(One { packed, stored: true, key })
     }
@@ -144,11 +156,11 @@ impl Bench {
     /// A layer that was made before. Contents that are not known are only read for that if one of its shape was.
     fn recall(&self, ctx: &Ctx, job: &Job) -> Result<Option<(Digest, Packed)>, PackError> {
         let tree = self.tree(job);
-        let known = || key(tree, job.compression, |content| self.known.id(content));
+        let known = || key(tree, job.form(), |content| self.known.id(content));
         let key = match known() {
             Some(key) => key,
-            None if ctx.store.recall(SHAPE, &shape(tree, job.compression)).is_some() => {
-                look::unknown(ctx, tree, &self.known)?;
+            None if ctx.store.recall(SHAPE, &shape(tree, job.form())).is_some() => {
+                look::unknown(ctx, tree, &self.known, |_| true)?;
                 match known() {
                     Some(key) => key,
                     None => return Ok(None),
@@ -157,7 +169,7 @@ impl Bench {
             None => return Ok(None),
         };
         let recalled = ctx.store.recall(LAYER, &key);
-        Ok(recalled.and_then(|bytes| record::read(&bytes, tree, job.compression)).map(|packed| (key, packed)))
+        Ok(recalled.and_then(|bytes| record::read(&bytes, tree, job.compression.kind)).map(|packed| (key, packed)))
     }
 
     fn pack(&self, ctx: &Ctx, job: &Job) -> Result<Packed, PackError> {
@@ -171,6 +183,7 @@ impl Bench {
             }
         };
         let tree = self.tree(job);
+        let tree = if job.hard_links { twins(ctx, tree, &self.known)? } else { tree.into() };
         let packed = pack(tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress, &self.known)?;
         ctx.say(Event::End { what: what.clone(), how: "packed" });
         ctx.say(Event::Detail { text: format!("layer {}: packed, {} bytes", job.label, packed.tar_size) });

@@ -35,6 +35,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+mod twins;
 
 pub use asked::{Asked, ask};
 pub use bring::bring;

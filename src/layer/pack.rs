@@ -9,11 +9,12 @@ use super::look::Contents;
 use super::pipe::{Feed, Pipe, Stop};
 use super::read;
 use super::tar;
-use super::tree::{Body, Entry, Mode, Tree};
+use super::tree::{Body, Entry, Mode};
+use super::twins::{Firsts, Twinned};
 use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::facts::Facts;
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::oci::{Descriptor, DiffId};
 use crate::store::Store;
 
@@ -58,20 +59,21 @@ impl From<Error> for PackError {
     }
 }
 
-/// Packs one tree into one blob of the store. `threads` compress; the bytes do not depend on how many they are.
+/// Packs one tree, with the links that were found in it, into one blob of the store. `threads` compress; the bytes do not depend on how many they are.
 /// `progress` is told how many bytes of the tar are done, `known` what the contents say. Of several failures the first in the tree's order is returned.
-pub fn pack(
-    tree: &Tree,
-    compression: Compression,
+pub fn pack<'a>(
+    tree: impl Into<Twinned<'a>>,
+    compression: Encoding,
     store: &Store,
     threads: NonZeroUsize,
     cancel: &Cancel,
     progress: &(dyn Fn(u64) + Sync),
     known: &Known,
 ) -> Result<Packed, PackError> {
-    let threads = threads.get().min(most_blocks(tree));
+    let tree = tree.into();
+    let threads = threads.get().min(most_blocks(&tree));
     run(
-        tree,
+        &tree,
         &Pipe {
             compression,
             store,
@@ -86,29 +88,37 @@ pub fn pack(
 }
 
 /// Packs one tree through a pipeline.
-pub(super) fn run(tree: &Tree, pipe: &Pipe) -> Result<Packed, PackError> {
+pub(super) fn run(tree: &Twinned, pipe: &Pipe) -> Result<Packed, PackError> {
     let (poured, (modes, facts)) = pipe.run(|feed| write(tree, pipe, feed))?;
-    let descriptor = Descriptor::new(pipe.compression.layer(), poured.blob.digest, poured.blob.size);
+    let descriptor = Descriptor::new(pipe.compression.kind.layer(), poured.blob.digest, poured.blob.size);
     Ok(Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes, facts })
 }
 
 /// About how many blocks there can be to compress; more threads than that have nothing to do.
-fn most_blocks(tree: &Tree) -> usize {
+fn most_blocks(tree: &Twinned) -> usize {
     let size = |entry: &Entry| match &entry.body {
         Body::File(content) => content.size(),
         Body::Directory | Body::Link(_) | Body::Whiteout => 0,
     };
-    let total = tree.values().fold(0u64, |total, entry| total.saturating_add(size(entry)).saturating_add(AROUND));
+    let total = tree.tree.values().fold(0u64, |total, entry| total.saturating_add(size(entry)).saturating_add(AROUND));
     usize::try_from(total / BLOCK as u64).unwrap_or(usize::MAX).saturating_add(1)
 }
 
 /// Writes the whole tar and returns the entries' modes and what their contents say.
-fn write(tree: &Tree, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Contents), Stop> {
-    let mut chunk = vec![0; CHUNK];
-    let (mut modes, mut contents) = (Vec::with_capacity(tree.len()), Contents::new());
-    for (path, entry) in tree {
+fn write(tree: &Twinned, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Contents), Stop> {
+    let (mut chunk, mut firsts) = (vec![0; CHUNK], Firsts::default());
+    let (mut modes, mut contents) = (Vec::with_capacity(tree.tree.len()), Contents::new());
+    for (at, (path, entry)) in tree.tree.iter().enumerate() {
         pipe.cancel.check()?;
-        let (mode, facts) = write_entry(path, entry, pipe, &mut chunk, feed)?;
+        let number = tree.number(at);
+        let (mode, facts) = match number.and_then(|number| firsts.find(number, entry)) {
+            Some(first) => (begin(path, entry, first.mode, (0, Some(first.to)), feed)?, first.facts),
+            None => {
+                let (mode, program, facts) = write_entry(path, entry, pipe, &mut chunk, feed)?;
+                number.into_iter().for_each(|number| firsts.add(number, path, entry, mode, (program, &facts)));
+                (mode, facts)
+            }
+        };
         modes.push(mode);
         if !facts.is_empty() {
             contents.insert(path.to_string(), facts);
@@ -118,25 +128,35 @@ fn write(tree: &Tree, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Content
     Ok((modes, contents))
 }
 
+/// Writes what stands before the content of an entry, or a link in its place; its mode.
+fn begin(
+    path: &str,
+    entry: &Entry,
+    mode: u16,
+    (size, twin): (u64, Option<&str>),
+    feed: &mut Feed,
+) -> Result<u16, Stop> {
+    let mut header = Vec::new();
+    let blame = |error: Error| PackError { item: Some(entry.item), error };
+    tar::header(path, entry, mode, (size, twin), &mut header).map_err(blame)?;
+    feed.entry(path, (header.len() as u64).saturating_add(size).saturating_add(tar::padding(size) as u64))?;
+    feed.put(&header)?;
+    Ok(mode)
+}
+
+/// Writes a whole entry; its mode, whether its content is a program, and what it says.
 fn write_entry(
     path: &str,
     entry: &Entry,
     pipe: &Pipe,
     chunk: &mut [u8],
     feed: &mut Feed,
-) -> Result<(u16, Facts), Stop> {
+) -> Result<(u16, bool, Facts), Stop> {
     let blame = |error: Error| PackError { item: Some(entry.item), error };
-    let mut header = Vec::new();
-    let mut begin = |mode: u16, size: u64, feed: &mut Feed| -> Result<u16, Stop> {
-        tar::header(path, entry, mode, size, &mut header).map_err(blame)?;
-        feed.entry(path, (header.len() as u64).saturating_add(size).saturating_add(tar::padding(size) as u64))?;
-        feed.put(&header)?;
-        Ok(mode)
-    };
     match &entry.body {
-        Body::Link(_) => Ok((begin(LINK_MODE, 0, feed)?, Facts::default())),
+        Body::Link(_) => Ok((begin(path, entry, LINK_MODE, (0, None), feed)?, false, Facts::default())),
         Body::Directory | Body::Whiteout => match entry.mode {
-            Mode::Fixed(mode) => Ok((begin(mode, 0, feed)?, Facts::default())),
+            Mode::Fixed(mode) => Ok((begin(path, entry, mode, (0, None), feed)?, false, Facts::default())),
             Mode::ByContent => {
                 Err(blame(Error::bug(format!("packing the entry `{path}`: its mode is not set"))).into())
             }
@@ -144,7 +164,9 @@ fn write_entry(
         Body::File(content) => {
             let mut source = read::content(content, pipe.store).map_err(blame)?;
             let mut count = source.fill(chunk).map_err(blame)?;
-            let mode = begin(file_mode(entry.mode, chunk.get(..count).unwrap_or_default()), content.size(), feed)?;
+            let first = chunk.get(..count).unwrap_or_default();
+            let (mode, program) = (file_mode(entry.mode, first), is_program(first));
+            begin(path, entry, mode, (content.size(), None), feed)?;
             let mut reading = pipe.known.reading(content);
             while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {
                 reading.piece(bytes);
@@ -153,7 +175,7 @@ fn write_entry(
             }
             source.finish().map_err(blame)?;
             end(content.size(), feed)?;
-            Ok((mode, reading.end()))
+            Ok((mode, program, reading.end()))
         }
     }
 }

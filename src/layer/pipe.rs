@@ -17,7 +17,7 @@ use super::known::Known;
 use super::pack::PackError;
 use crate::error::{Error, Result};
 use crate::event::Cancel;
-use crate::oci::media::Compression;
+use crate::oci::media::{Compression, Encoding};
 use crate::oci::{DiffId, Digest};
 use crate::store::{Draft, Hashed, Store};
 
@@ -30,7 +30,7 @@ const ONE_IN: u32 = 8;
 /// What a pipeline needs.
 pub struct Pipe<'a> {
     /// How the blob is compressed.
-    pub compression: Compression,
+    pub compression: Encoding,
     /// Where the blob goes.
     pub store: &'a Store,
     /// How many threads compress.
@@ -157,7 +157,7 @@ impl Pipe<'_> {
                 spawn(scope, move || self.work(&hashed, &to_write))?;
             }
             drop((hashed, to_write));
-            let hasher = spawn(scope, move || hash(self.compression, filled, to_pack))?;
+            let hasher = spawn(scope, move || hash(self.compression.kind, filled, to_pack))?;
             let cancel = self.cancel;
             let filler = spawn(scope, move || {
                 let mut feed = Feed { cancel, free, next: to_hash, slot: Slot::default() };
@@ -200,14 +200,14 @@ impl Pipe<'_> {
         if let Some(damage) = self.damage {
             damage(slot.index, &mut packed);
         }
-        compress::seal(self.compression, slot.block(), &mut packed, scratch)?;
+        compress::seal(self.compression.kind, slot.block(), &mut packed, scratch)?;
         slot.packed = packed;
         Ok(())
     }
 
     /// Writes what comes in the order of the tar and gives the slots back; the bytes of the tar.
     fn write(&self, packed: Receiver<(Slot, Result<()>)>, to_fill: SyncSender<Slot>, draft: &mut Draft) -> Result<u64> {
-        put(draft, compress::head(self.compression))?;
+        put(draft, compress::head(self.compression.kind))?;
         let (mut early, mut next, mut size) = (BTreeMap::new(), 0, 0);
         for (slot, outcome) in packed {
             early.insert(slot.index, (slot, outcome));
@@ -225,7 +225,7 @@ impl Pipe<'_> {
     }
 
     fn publish(&self, mut draft: Draft, (tar, trailer): (Option<Digest>, Trailer), tar_size: u64) -> Result<Poured> {
-        if self.compression == Compression::Gzip {
+        if self.compression.kind == Compression::Gzip {
             put(&mut draft, &trailer.bytes())?;
         }
         let blob = draft.finish(None)?;

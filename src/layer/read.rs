@@ -11,6 +11,7 @@ use rustix::fs::{OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::known::Known;
 use super::tree::{Content, Seen};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -67,6 +68,13 @@ pub fn digest(ctx: &Ctx, mut source: Source) -> Result<Digest> {
     }
     source.finish()?;
     Ok(Digest::finish(hasher))
+}
+
+/// The digest of a content, which is read unless that is known.
+pub fn identity(ctx: &Ctx, content: &Content, known: &Known) -> Result<Digest> {
+    // A stretch of a blob is known by its place.
+    let known = if let Content::Disk(_) = content { known.id(content) } else { None };
+    known.map_or_else(|| digest(ctx, self::content(content, &ctx.store)?), Ok)
 }
 
 fn vanished(blob: &Digest) -> Error {

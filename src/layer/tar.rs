@@ -29,8 +29,14 @@ const CAPABILITY: &str = "SCHILY.xattr.security.capability";
 const CAPABILITY_MAGIC: u32 = 0x0200_0001;
 
 /// Appends what stands before an entry's content: its header, after a PAX header where the plain one does not suffice.
-/// An entry that no tree should hold is a bug.
-pub fn header(path: &str, entry: &Entry, mode: u16, size: u64, out: &mut Vec<u8>) -> Result<()> {
+/// A file that has a `twin` is a hard link to it. An entry that no tree should hold is a bug.
+pub fn header(
+    path: &str,
+    entry: &Entry,
+    mode: u16,
+    (size, twin): (u64, Option<&str>),
+    out: &mut Vec<u8>,
+) -> Result<()> {
     check(path, entry, mode)?;
     let mut name = path.to_string();
     let (kind, target) = match &entry.body {
@@ -39,7 +45,8 @@ pub fn header(path: &str, entry: &Entry, mode: u16, size: u64, out: &mut Vec<u8>
             (b'5', "")
         }
         Body::Link(target) => (b'2', &**target),
-        Body::Whiteout | Body::File(_) => (b'0', ""),
+        Body::File(_) => twin.map_or((b'0', ""), |twin| (b'1', twin)),
+        Body::Whiteout => (b'0', ""),
     };
     let mut records: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let stand_in = stand_in(&name);

@@ -10,8 +10,11 @@ use super::read::{Meaning, tidy, without_scheme};
 use super::words;
 use super::written::{Env, Spot, View, Written};
 use crate::error::{Error, Finding, Place, Result, printable};
-use crate::oci::media::Compression;
+use crate::oci::media::{Compression, Encoding};
 use crate::oci::{Digest, Reference};
+
+/// The key of the level of compression.
+const LEVEL: &str = "compression-level";
 
 /// The base; `scratch` stands in for one that is missing or wrong.
 pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
@@ -78,11 +81,27 @@ fn local(directory: &std::path::Path, prefix: &str, rest: &str) -> Result<Local>
 }
 
 /// How layers are compressed.
-pub(super) fn compression(image: &View) -> Compression {
-    match image.text("compression").map(|spot| spot.value.as_str()) {
+pub(super) fn encoding(meaning: &mut Meaning, image: &View) -> Encoding {
+    let kind = match image.text("compression").map(|spot| spot.value.as_str()) {
         Some("zstd") => Compression::Zstd,
         Some("none") => Compression::None,
         _ => Compression::Gzip,
+    };
+    let Some(spot) = image.number(LEVEL) else { return kind.into() };
+    match (kind.most(), u8::try_from(spot.value)) {
+        (Some(most), Ok(level)) if (1..=most).contains(&level) => Encoding { kind, level },
+        (most, _) => {
+            let what = match most {
+                Some(most) => format!("{} has levels from 1 to {most}, not {}", kind.name(), spot.value),
+                None => "without compression there is no level".to_string(),
+            };
+            let finding = Finding::error("value", what).at(&spot.place, "");
+            meaning.report.add(finding.help(match most {
+                Some(_) => "`compression = \"zstd\"` has levels up to 19",
+                None => "leave out this key, or ask for \"gzip\" or \"zstd\"",
+            }));
+            kind.into()
+        }
     }
 }
 

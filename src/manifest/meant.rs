@@ -14,7 +14,7 @@ use super::program::{Command, Libraries, Link};
 use super::values::{Created, Scope, Values};
 use super::vouch::Vouched;
 use crate::error::{Error, Place, Result, Text, printable};
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::oci::{Platform, Reference, Repository, Tag};
 
 /// The whole manifest. With mistakes in the report some parts are stand-ins.
@@ -212,7 +212,9 @@ pub struct Image {
     /// What is set in the config.
     pub config: Config,
     /// How its own layers are compressed.
-    pub compression: Compression,
+    pub compression: Encoding,
+    /// Whether equal files of a layer are stored once, as hard links.
+    pub hard_links: bool,
     /// What is put into it, in the order of the file.
     pub items: Vec<Item>,
 }

@@ -276,7 +276,8 @@ impl Meaning {
         self.scope.platform = Some(platform.clone());
         let image = Image {
             base: config::base(self, &written.image),
-            compression: config::compression(&written.image),
+            compression: config::encoding(self, &written.image),
+            hard_links: written.image.is("hard-links"),
             config: config::read(self, written),
             items: items::read(self, written),
             platform,

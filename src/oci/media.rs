@@ -47,6 +47,15 @@ impl Compression {
         }
     }
 
+    /// The highest level that layers are made at; there is none without compression. The lowest is 1.
+    pub fn most(self) -> Option<u8> {
+        match self {
+            Compression::None => None,
+            Compression::Gzip => Some(12),
+            Compression::Zstd => Some(19),
+        }
+    }
+
     /// The OCI media type of a layer that is compressed in this way.
     pub fn layer(self) -> &'static str {
         match self {
@@ -54,6 +63,27 @@ impl Compression {
             Compression::Gzip => LAYER_GZIP,
             Compression::Zstd => LAYER_ZSTD,
         }
+    }
+}
+
+/// How the layers made here are compressed: by what, and how hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    /// By what.
+    pub kind: Compression,
+    /// The level of the encoder; 0 where there is none.
+    pub level: u8,
+}
+
+impl From<Compression> for Encoding {
+    /// At the default level.
+    fn from(kind: Compression) -> Encoding {
+        let level = match kind {
+            Compression::None => 0,
+            Compression::Gzip => 6,
+            Compression::Zstd => 3,
+        };
+        Encoding { kind, level }
     }
 }
 

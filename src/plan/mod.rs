@@ -11,7 +11,7 @@ pub use tags::{Decision, Fate, Known, Leave, Tags};
 
 use crate::error::Place;
 use crate::manifest::{Annotations, Change, Checks, Config, Created, Image, Item, Manifest, Vouched, What, values};
-use crate::oci::media::Compression;
+use crate::oci::media::Encoding;
 use crate::oci::{Platform, Repository};
 
 /// What will be made and under which names.
@@ -45,7 +45,9 @@ pub struct ImagePlan {
     /// What is set in the config.
     pub config: Config,
     /// How its own layers are compressed.
-    pub compression: Compression,
+    pub compression: Encoding,
+    /// Whether equal files of a layer are stored once, as hard links.
+    pub hard_links: bool,
     /// What is put into it.
     pub items: Vec<Item>,
     /// The packages that are laid out, by name.
@@ -104,6 +106,7 @@ fn image(image: &Image, packages: Vec<Package>) -> ImagePlan {
         base: image.base.clone(),
         config: image.config.clone(),
         compression: image.compression,
+        hard_links: image.hard_links,
         packages,
         layers: layers(&image.items),
         items: image.items.clone(),

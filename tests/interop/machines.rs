@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::peers::{output, peer};
 use crate::project::{Project, digest, other_program, program, release, varied};
 
-const COMPRESSIONS: [&str; 3] = ["gzip", "zstd", "none"];
+/// The value of `compression`, and of `compression-level` where it is not the default. Of each kind of encoder the libraries have one.
+const COMPRESSIONS: [&str; 9] = ["gzip", "gzip 1", "gzip 9", "gzip 12", "zstd", "zstd 1", "zstd 7", "zstd 19", "none"];
 
 /// Builds without a store with the program that a command begins with.
 fn built(project: &Project, mut command: Command, program: &Path) -> String {

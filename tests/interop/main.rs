@@ -17,6 +17,7 @@ mod examples;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/faults.rs"]
 mod faults;
+mod hard_links;
 #[allow(dead_code, reason = "shared with tests/it, which uses other parts")]
 #[path = "../it/http.rs"]
 mod http;

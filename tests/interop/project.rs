@@ -168,13 +168,16 @@ pub fn refused(output: &Output, code: i32, words: &[&str]) {
     }
 }
 
-/// A project with a bit of everything; no two kinds of entry are missing.
+/// A project with a bit of everything; no two kinds of entry are missing. A level may stand behind the compression.
 pub fn varied(compression: &str) -> Project {
+    let (compression, level) = compression.split_once(' ').unwrap_or((compression, ""));
+    let level = if level.is_empty() { String::new() } else { format!("compression-level = {level}") };
     let manifest = format!(
         r#"
 [image]
 base = "scratch"
 compression = "{compression}"
+{level}
 user = "app"
 entrypoint = ["/app/run"]
 workdir = "/data"

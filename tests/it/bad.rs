@@ -59,7 +59,7 @@ bad! {
     one_bracket layout_without_digest layout_not_there outside_of_the_context missing_keys relative_destination
     unquoted_string links_lead_nowhere unknown_table wrong_schema below_a_file bad_values template_is_wrong
     variable_without_value key_before_table url_as_base unknown_owner words_of_other_tools
-    password_as_base habits_of_other_tools bad_imports
+    password_as_base habits_of_other_tools bad_imports gzip_level_too_high level_without_compression
 }
 
 #[test]

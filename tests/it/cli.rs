@@ -211,7 +211,7 @@ fn the_schema_is_committed_and_knows_every_key() {
         ),
         (
             "image",
-            "name base platforms user workdir entrypoint cmd ports volumes stop-signal created context unset compression",
+            "name base platforms user workdir entrypoint cmd ports volumes stop-signal created context unset compression compression-level hard-links",
         ),
         ("binary", "src dest link mode owner capabilities layer replace"),
         ("file", "src dest content template include exclude mode dir-mode owner layer replace"),

@@ -19,6 +19,7 @@ mod faults;
 mod fmt;
 mod git;
 mod golden;
+mod hard_links;
 mod http;
 mod imports;
 mod init;

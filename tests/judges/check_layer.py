@@ -18,6 +18,7 @@ BLOCK = 512
 MTIME = 315532800
 PIECE = 1048576
 LEAST = 655360
+SMALLEST_LINKED = 4096
 CAPABILITY = b"SCHILY.xattr.security.capability"
 
 
@@ -242,7 +243,7 @@ def read_entry(tar, at):
     known = {b"path", b"linkpath", b"uid", b"gid", b"size", CAPABILITY}
     need(set(records) <= known, f"there are records {sorted(set(records) - known)}")
     kind = block[156:157]
-    need(kind in (b"0", b"2", b"5"), f"there is an entry of type {kind!r}")
+    need(kind in (b"0", b"1", b"2", b"5"), f"there is an entry of type {kind!r}")
     prefix, name = parse_text(block[345:500]), parse_text(block[:100])
     name = records.get(b"path", prefix + b"/" + name if prefix else name)
     numbers = {}
@@ -275,20 +276,32 @@ def check_entry(entry):
     path.decode()
     need(entry["mode"] <= 0o7777, f"{path!r}: the mode is {entry['mode']:o}")
     need(entry["uid"] < 2**32 and entry["gid"] < 2**32, f"{path!r}: an owner has more than 32 bits")
-    need(bool(entry["target"]) == (kind == b"2"), f"{path!r}: a link and nothing else has a target")
+    need(bool(entry["target"]) == (kind in (b"1", b"2")), f"{path!r}: a link and nothing else has a target")
     if kind == b"2":
         need(entry["mode"] == 0o777, f"{path!r}: a link with mode {entry['mode']:o}")
     if kind != b"0":
-        need(entry["size"] == 0 and entry["capability"] is None, f"{path!r}: only a file has content or capabilities")
+        need(entry["size"] == 0, f"{path!r}: only a file has content")
+    if kind not in (b"0", b"1"):
+        need(entry["capability"] is None, f"{path!r}: only a file has capabilities")
     if path.rpartition(b"/")[2].startswith(b".wh."):
         need((kind, entry["mode"], entry["size"]) == (b"0", 0o644, 0), f"{path!r}: not a right whiteout")
     if entry["capability"] is not None:
         check_capability(entry["capability"])
 
 
+def check_links(files, links):
+    """Each hard link stands for the first file that is the same; where there is one, no file is there twice."""
+    for path, target, facts in links:
+        size, _, *right = files[target]
+        need(size >= SMALLEST_LINKED, f"{path!r}: a link to a file of {size} bytes")
+        need(list(facts) == right, f"{path!r} and {target!r} are one file and differ in mode, owner or capabilities")
+    large = [facts for facts in files.values() if facts[0] >= SMALLEST_LINKED]
+    need(not links or len(large) == len(set(large)), "two files are the same, and another one is a hard link")
+
+
 def check_tar(tar):
     need(len(tar) % BLOCK == 0, f"{len(tar)} bytes are not whole blocks")
-    at, last, kinds = 0, None, {}
+    at, last, kinds, files, links = 0, None, {}, {}, []
     while at < len(tar) and any(tar[at:at + BLOCK]):
         entry, at = read_entry(tar, at)
         path = entry["path"]
@@ -298,7 +311,16 @@ def check_tar(tar):
             parent = b"/".join(parts[:count])
             need(kinds.get(parent, b"5") == b"5", f"{path!r} is below {parent!r}, which is not a directory")
         kinds[path] = entry["kind"]
+        facts = (entry["mode"], entry["uid"], entry["gid"], entry["capability"])
+        if entry["kind"] == b"0":
+            size = entry["size"]
+            begin = at - size - -size % BLOCK
+            files[path] = (size, hashlib.sha256(tar[begin:begin + size]).digest(), *facts)
+        if entry["kind"] == b"1":
+            links.append((path, entry["target"], facts))
+            need(entry["target"] in files, f"{path!r}: no file {entry['target']!r} stands before it")
         last = path
+    check_links(files, links)
     need(tar[at:] == bytes(2 * BLOCK), f"after the last entry stand {len(tar) - at} bytes, not 1024 that are NUL")
     return len(kinds)
 

@@ -9,15 +9,13 @@ use crate::error::{Error, Result};
 
 /// The member's header: deflate, no flags, no time, no extra flags, unknown system.
 pub const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-/// The level of libdeflate.
-const LEVEL: i32 = 6;
 /// The length of an empty stored block, and its complement: it ends a block on a byte (RFC 1951, 3.2.4).
 const EMPTY: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// Compresses one block into a deflate stream of its own, which [`seal`] makes a part of the member.
-pub fn pack(block: Block, out: &mut Vec<u8>) -> Result<()> {
+pub fn pack(block: Block, level: u8, out: &mut Vec<u8>) -> Result<()> {
     let failed = |what: String| Error::bug(format!("compressing a block of a layer: {what}"));
-    let level = CompressionLvl::new(LEVEL).map_err(|cause| failed(format!("{cause:?}")))?;
+    let level = CompressionLvl::new(level.into()).map_err(|cause| failed(format!("{cause:?}")))?;
     let mut compressor = Compressor::new(level);
     out.resize(compressor.deflate_compress_bound(block.content.len()), 0);
     let made = compressor.deflate_compress(block.content, out).map_err(|cause| failed(cause.to_string()))?;

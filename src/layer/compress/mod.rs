@@ -1,7 +1,7 @@
 //! Stage 6: compression, block by block, and the proof that it can be undone. Blocks of a tar in, the bytes of a blob out. Pure.
 //!
-//! The bytes of a compressed block depend on nothing but its content and whether it is the last one: not on threads, not on buffers, not
-//! on what was compressed before. That is why every block has a fresh encoder and is given to it whole.
+//! The bytes of a compressed block depend on nothing but the encoder's level, its content and whether it is the last one: not on threads, not
+//! on buffers, not on what was compressed before. That is why every block has a fresh encoder and is given to it whole.
 
 mod deflate;
 mod gzip;
@@ -10,7 +10,7 @@ mod tests;
 mod zstd;
 
 use crate::error::{Error, Result};
-use crate::oci::media::Compression;
+use crate::oci::media::{Compression, Encoding};
 
 pub use gzip::Trailer;
 
@@ -36,15 +36,15 @@ pub fn head(compression: Compression) -> &'static [u8] {
 }
 
 /// Compresses a block into `out`, whose old content goes.
-pub fn pack(compression: Compression, block: Block, out: &mut Vec<u8>) -> Result<()> {
-    match compression {
+pub fn pack(encoding: Encoding, block: Block, out: &mut Vec<u8>) -> Result<()> {
+    match encoding.kind {
         Compression::None => {
             out.clear();
             out.extend_from_slice(block.content);
             Ok(())
         }
-        Compression::Gzip => gzip::pack(block, out),
-        Compression::Zstd => zstd::pack(block, out),
+        Compression::Gzip => gzip::pack(block, encoding.level, out),
+        Compression::Zstd => zstd::pack(block, encoding.level, out),
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::Read;
 
 use super::{Block, pack, seal};
 use crate::layer::tests::{ALL, noise, prose};
-use crate::oci::media::Compression;
+use crate::oci::media::{Compression, Encoding};
 
-fn packed(compression: Compression, block: Block, out: &mut Vec<u8>) -> Vec<u8> {
-    pack(compression, block, out).unwrap();
+fn packed(compression: impl Into<Encoding>, block: Block, out: &mut Vec<u8>) -> Vec<u8> {
+    pack(compression.into(), block, out).unwrap();
     out.clone()
 }
 
@@ -49,6 +49,31 @@ fn blocks_of_gzip_join_to_one_stream() {
         decoder.read_to_end(&mut read).unwrap();
         assert!(read == contents.concat());
         assert!(decoder.into_inner().is_empty());
+    }
+}
+
+#[test]
+fn blocks_of_every_level_are_read_back() {
+    let contents = [prose(1, 70_000), noise(2, 9000), [prose(3, 40_000), vec![0; 90_000], prose(3, 40_000)].concat()];
+    for kind in ALL {
+        for level in 1..=kind.most().unwrap_or(1) {
+            let mut all = Vec::new();
+            for (at, content) in contents.iter().enumerate() {
+                let block = Block { content, last: at + 1 == contents.len() };
+                let mut out = packed(Encoding { kind, level }, block, &mut Vec::new());
+                seal(kind, block, &mut out, &mut Vec::new()).unwrap();
+                all.extend(out);
+            }
+            let mut read = Vec::new();
+            match kind {
+                Compression::None => read = all,
+                Compression::Gzip => {
+                    flate2::read::DeflateDecoder::new(all.as_slice()).read_to_end(&mut read).unwrap();
+                }
+                Compression::Zstd => read = zstd::decode_all(all.as_slice()).unwrap(),
+            }
+            assert!(read == contents.concat(), "{kind:?} {level}");
+        }
     }
 }
 

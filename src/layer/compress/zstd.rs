@@ -7,13 +7,10 @@ use zstd::bulk::{Compressor, Decompressor};
 use super::Block;
 use crate::error::{Error, Result};
 
-/// The compression level.
-const LEVEL: i32 = 3;
-
 /// Compresses one frame, which says its content's size and checksum. The encoder is fresh and has no threads of its own.
-pub fn pack(block: Block, out: &mut Vec<u8>) -> Result<()> {
+pub fn pack(block: Block, level: u8, out: &mut Vec<u8>) -> Result<()> {
     let compress = |out: &mut Vec<u8>| -> io::Result<usize> {
-        let mut compressor = Compressor::new(LEVEL)?;
+        let mut compressor = Compressor::new(level.into())?;
         compressor.include_checksum(true)?;
         compressor.compress_to_buffer(block.content, out)
     };

@@ -6,14 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::facts::programs::Script;
 use crate::facts::{Secret, programs};
-use crate::layer::tests::disk;
+use crate::layer::tests::{ctx, disk};
 use crate::layer::tree::Body;
-use crate::registry::{Client, Settings};
-
-fn ctx(home: &Path) -> Ctx {
-    let client = Client::new(Settings::default(), crate::event::nowhere(), crate::event::Cancel::default());
-    Ctx::test(home, client.unwrap())
-}
 
 fn content(path: &Path) -> Content {
     match disk(path).body {

@@ -189,7 +189,7 @@ fn large_numbers_get_a_record() {
     assert_eq!((number(&header[108..116]), number(&header[116..124]), records.len()), (0, 0, 2));
     let header_of = |size: u64| {
         let mut bytes = Vec::new();
-        tar::header("f", &inline(b""), 0o644, size, &mut bytes).unwrap();
+        tar::header("f", &inline(b""), 0o644, (size, None), &mut bytes).unwrap();
         bytes
     };
     let (most, more) = (header_of((8 << 30) - 1), header_of(8 << 30));

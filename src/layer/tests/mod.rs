@@ -3,6 +3,7 @@
 mod headers;
 mod pipeline;
 mod sources;
+mod twins;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -15,8 +16,11 @@ use super::pack::{PackError, Packed, pack, run};
 use super::pipe::Pipe;
 use super::read;
 use super::tree::{Body, Content, Disk, Entry, Mode, Tree};
+use super::twins::Twinned;
+use crate::ctx::Ctx;
 use crate::event::{self, Cancel};
-use crate::oci::media::Compression;
+use crate::oci::media::{Compression, Encoding};
+use crate::registry::{Client, Settings};
 use crate::store::{Memory, Store};
 
 pub const ALL: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Zstd];
@@ -89,17 +93,27 @@ pub fn threads(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
 
-pub fn try_pack(tree: &Tree, compression: Compression, home: &Home) -> Result<Packed, PackError> {
-    pack(tree, compression, &home.1, threads(2), &Cancel::default(), &|_| (), &Known::default())
+pub fn try_pack<'a>(
+    tree: impl Into<Twinned<'a>>,
+    compression: impl Into<Encoding>,
+    home: &Home,
+) -> Result<Packed, PackError> {
+    pack(tree, compression.into(), &home.1, threads(2), &Cancel::default(), &|_| (), &Known::default())
 }
 
 /// Packs and returns the blob's bytes too.
-pub fn blob(tree: &Tree, compression: Compression) -> (Packed, Vec<u8>) {
+pub fn blob<'a>(tree: impl Into<Twinned<'a>>, compression: impl Into<Encoding>) -> (Packed, Vec<u8>) {
     let home = home();
     let packed = try_pack(tree, compression, &home).unwrap();
     let bytes = home.1.read(&packed.descriptor.digest, 1 << 30).unwrap().unwrap();
     assert_eq!(bytes.len() as u64, packed.descriptor.size);
     (packed, bytes)
+}
+
+/// What a function of the stage needs that may touch the world.
+pub fn ctx(home: &Path) -> Ctx {
+    let client = Client::new(Settings::default(), event::nowhere(), Cancel::default());
+    Ctx::test(home, client.unwrap())
 }
 
 /// The plain tar of a tree.
@@ -111,8 +125,8 @@ pub fn plain(tree: &Tree) -> Vec<u8> {
 pub fn run_with<'a>(tree: &Tree, home: &'a Home, change: impl FnOnce(&mut Pipe<'a>)) -> Result<Packed, PackError> {
     let cancel: &'static Cancel = Box::leak(Box::default());
     let known: &'static Known = Box::leak(Box::default());
-    let (compression, store) = (Compression::Gzip, &home.1);
+    let (compression, store) = (Compression::Gzip.into(), &home.1);
     let mut pipe = Pipe { compression, store, threads: 2, cancel, progress: &|_| (), known, damage: None };
     change(&mut pipe);
-    run(tree, &pipe)
+    run(&tree.into(), &pipe)
 }

@@ -52,13 +52,20 @@ fn the_number_of_threads_does_not_matter() {
         let expected = blob(&large(), compression).0;
         for count in [1, 2, 3, 8, 16] {
             let home = home();
-            let packed =
-                pack(&large(), compression, &home.1, threads(count), &Cancel::default(), &|_| (), &Known::default())
-                    .unwrap();
+            let packed = pack(
+                &large(),
+                compression.into(),
+                &home.1,
+                threads(count),
+                &Cancel::default(),
+                &|_| (),
+                &Known::default(),
+            )
+            .unwrap();
             assert_eq!(packed, expected, "{count}");
             assert_eq!(
                 run_with(&large(), &home, |pipe| {
-                    (pipe.compression, pipe.threads) = (compression, count);
+                    (pipe.compression, pipe.threads) = (compression.into(), count);
                 })
                 .unwrap(),
                 expected,
@@ -71,7 +78,15 @@ fn the_number_of_threads_does_not_matter() {
 fn pour(compression: Compression, content: &[u8], step: usize) -> Poured {
     let (home, cancel) = (home(), Cancel::default());
     let (store, known) = (&home.1, &Known::default());
-    let pipe = Pipe { compression, store, threads: 2, cancel: &cancel, progress: &|_| (), known, damage: None };
+    let pipe = Pipe {
+        compression: compression.into(),
+        store,
+        threads: 2,
+        cancel: &cancel,
+        progress: &|_| (),
+        known,
+        damage: None,
+    };
     let poured: Result<(Poured, ()), PackError> =
         pipe.run(|feed| content.chunks(step).try_for_each(|bytes| feed.put(bytes)));
     poured.unwrap().0
@@ -134,7 +149,7 @@ fn a_spoiled_block_is_noticed_and_nothing_is_published() {
     for compression in ALL {
         for (number, damage) in damages.into_iter().enumerate() {
             let home = home();
-            let change = |pipe: &mut Pipe| (pipe.compression, pipe.damage) = (compression, Some(damage));
+            let change = |pipe: &mut Pipe| (pipe.compression, pipe.damage) = (compression.into(), Some(damage));
             let error = run_with(&large(), &home, change).unwrap_err();
             assert_eq!((error.item, error.error.kind()), (None, Kind::Bug), "{compression:?} {number}");
             assert!(error.error.message().contains("not read back"));
@@ -142,7 +157,8 @@ fn a_spoiled_block_is_noticed_and_nothing_is_published() {
         }
         let home = home();
         let harmless: Damage = |_, _| ();
-        run_with(&large(), &home, |pipe| (pipe.compression, pipe.damage) = (compression, Some(harmless))).unwrap();
+        run_with(&large(), &home, |pipe| (pipe.compression, pipe.damage) = (compression.into(), Some(harmless)))
+            .unwrap();
         assert!(!home.is_empty());
     }
 }
@@ -161,8 +177,8 @@ fn a_wish_to_stop_is_heard_between_blocks() {
     let (home, cancel) = (home(), Cancel::default());
     let progress = |_: u64| cancel.set(Kind::Interrupted);
     let content = tree([("a", inline(&vec![0; 32 << 20]))]);
-    let error =
-        pack(&content, Compression::Gzip, &home.1, threads(2), &cancel, &progress, &Known::default()).unwrap_err();
+    let error = pack(&content, Compression::Gzip.into(), &home.1, threads(2), &cancel, &progress, &Known::default())
+        .unwrap_err();
     assert_eq!((error.item, error.error.kind()), (None, Kind::Interrupted));
     assert!(home.is_empty());
 }
@@ -172,7 +188,7 @@ fn progress_counts_the_tar_and_ends_with_its_size() {
     let (home, steps) = (home(), Mutex::new(Vec::new()));
     let progress = |done: u64| steps.lock().unwrap().push(done);
     let packed =
-        pack(&large(), Compression::Gzip, &home.1, threads(3), &Cancel::default(), &progress, &Known::default())
+        pack(&large(), Compression::Gzip.into(), &home.1, threads(3), &Cancel::default(), &progress, &Known::default())
             .unwrap();
     let steps = steps.into_inner().unwrap();
     assert!(steps.is_sorted());

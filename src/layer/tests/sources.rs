@@ -137,7 +137,7 @@ fn change_amid(change: fn(&Path)) -> (Home, Result<(), String>) {
     let home = home();
     let packed = super::pack(
         &entries,
-        Compression::None,
+        Compression::None.into(),
         &home.1,
         super::threads(2),
         &Default::default(),

@@ -2,12 +2,12 @@
 //!
 //! Before an image is packed its own layers have no size yet; what cannot be told then is said, and judged by a build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::{Thing, View};
 use super::{Found, Seen, Subject};
 use crate::error::{Place, Severity, printable};
-use crate::layer::tree::{Body, Tree};
+use crate::layer::tree::{Body, Entry, Mode, Tree};
 use crate::manifest::rules::{MAX_FILE_SIZE, MAX_LAYER_SIZE, MAX_LAYERS, MAX_SIZE, MAX_WASTED, Rule};
 use crate::manifest::shown_size as shown;
 use crate::source::Kind;
@@ -124,6 +124,17 @@ pub(super) fn files(subject: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// What makes equal contents of one layer one file, if hard links are asked for.
+fn file(entry: &Entry) -> (Option<u16>, u32, u32, u64) {
+    let mode = if let Mode::Fixed(mode) = entry.mode { Some(mode) } else { None };
+    (mode, entry.uid, entry.gid, entry.capabilities)
+}
+
+/// The place of the own layer that has a path.
+fn layer(image: &Seen<'_>, path: &str) -> Option<usize> {
+    image.trees.iter().position(|tree| tree.get(path).is_some())
+}
+
 /// Bytes that are stored for nothing.
 pub(super) fn wasted(subject: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
     let image = &view.image;
@@ -137,9 +148,13 @@ pub(super) fn wasted(subject: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
         }
     }
     let mut alike: BTreeMap<_, Vec<(&str, u64)>> = BTreeMap::new();
+    let mut files = BTreeSet::new();
     for (path, entry) in view.own() {
         let size = Thing::Own(entry).size().filter(|size| *size >= SMALLEST_COPY);
         if let (Some(digest), Some(size)) = (asked.digests.get(path), size) {
+            if image.plan.hard_links && !files.insert((digest, file(entry), layer(image, path))) {
+                continue;
+            }
             alike.entry(digest).or_default().push((path, size));
         }
     }

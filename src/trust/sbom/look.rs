@@ -231,6 +231,14 @@ async fn files(ctx: &Ctx, whole: &Base, layer: &Descriptor) -> Result<Vec<(Part,
         if entry.kind == Type::File && !whiteout {
             files.push(file(&task, &path, entry, bytes)?);
         }
+        if entry.kind == Type::HardLink {
+            let target = format!("/{}", String::from_utf8_lossy(&source::plain(&entry.target)?));
+            // Our own entries are sorted by their paths.
+            if let Ok(at) = files.binary_search_by(|(part, _)| part.name.cmp(&target)) {
+                let (part, modules) = files[at].clone();
+                files.push((Part { name: format!("/{path}"), ..part }, modules));
+            }
+        }
         Ok(())
     };
     source::gather(ctx, whole, layer, Vec::new(), look).await

@@ -1,10 +1,9 @@
 //! Golden digests of images with packages (checks REP-14 and REP-20): they change only with a new format. The packages are made here,
 //! byte by byte the same; `docs/format-1.md` says how they are laid out.
 
-use insta::{Settings, assert_snapshot};
-
 use super::apk::{self, KEY, Over};
 use super::repo::{Deb, Repo, Said, deb};
+use crate::golden::assert_golden;
 use crate::support::{Base, Project, dir, file};
 
 /// Packages of Debian that touch every rule: places before the merge, links, setuid, records, accounts, certificates, `Replaces`.
@@ -71,11 +70,13 @@ fn rep_14_golden_digests_of_packages() {
         project.run(["update"]).success();
         all += &made(&project, &format!("debian {compression}"));
         let record = "Package: libapp\nVersion: 1.5\nArchitecture: amd64\n";
-        let base = Base::debian().layer([
-            dir("etc"),
-            file("etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
-            file("var/lib/dpkg/status.d/libapp", record),
-        ]);
+        let base = Base::debian()
+            .layer([
+                dir("etc"),
+                file("etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
+                file("var/lib/dpkg/status.d/libapp", record),
+            ])
+            .compressed("none");
         let base = base.write(&project, "base");
         project.write("image.toml", text.replace("\"scratch\"", &format!("\"{base}\"")));
         project.run(["update"]).success();
@@ -87,9 +88,5 @@ fn rep_14_golden_digests_of_packages() {
         project.run(["update"]).success();
         all += &made(&project, &format!("alpine {compression}"));
     }
-    let mut settings = Settings::new();
-    settings.set_snapshot_path("../golden");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| assert_snapshot!("packages", all));
+    assert_golden("packages", &all);
 }
