@@ -2,10 +2,12 @@
 //! ask registries; one that does not cannot. Five things, no options.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
+use crate::error::Result;
 use crate::event::{Cancel, Event, Sink};
 use crate::registry;
-use crate::store::Store;
+use crate::store::{Memory, Store};
 
 /// What work in the world needs. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +25,23 @@ pub struct Ctx {
 }
 
 impl Ctx {
+    /// What a program needs that builds images by itself: a store below `home`, a client with these settings, and somebody who hears what
+    /// happens ([`crate::event::nowhere`] for nobody). As many threads compute as the machine has.
+    ///
+    /// # Errors
+    ///
+    /// Only where the client cannot be made, as with certificates that cannot be read.
+    pub fn new(home: &Path, settings: registry::Settings, sink: Sink) -> Result<Ctx> {
+        let cancel = Cancel::default();
+        Ok(Ctx {
+            store: Store::new(home, Memory::Full, sink.clone()),
+            registries: registry::Client::new(settings, sink.clone(), cancel.clone())?,
+            sink,
+            jobs: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cancel,
+        })
+    }
+
     /// Tells whoever watches.
     pub fn say(&self, event: Event) {
         (self.sink)(event);

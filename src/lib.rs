@@ -1,4 +1,7 @@
-//! stillframe assembles container images from a committed `image.toml`. This page is the map of the code.
+//! stillframe assembles container images from a committed `image.toml`.
+//!
+//! Programs use what is at the root: [`build`](build()) makes what a [`Request`] asks for, [`ship`](ship()) sends it. These items follow semantic
+//! versioning; the rooms below are open to readers, and change when they have to. The rest of this page is the map of the code.
 //!
 //! One flow, in stages; data goes one way, and each stage hands the next one named value:
 //!
@@ -23,7 +26,8 @@
 //! | 6 | [`layer`] | items → trees → blobs in the store | files of the context, the store |
 //! | 7 | [`image`] | layers → [`image::Artifact`]; what layers hold → files, waste, differences, history | nothing |
 //! | 8 | [`trust`] | images → what they are made of; keys, signatures, policies → who vouches for them | key and root files, registries, the services of sigstore, programs and tokens that sign |
-//! | 9 | [`ship`] | Artifact → layout, archive, engine, registry | destinations, engines' sockets and programs |
+//! | 9 | [`ship`](mod@ship) | Artifact → layout, archive, engine, registry | destinations, engines' sockets and programs |
+//! | – | [`build`](mod@build) | a request → something made and judged; the verbs of this crate | what the stages above may |
 //! | 10 | [`cli`] | arguments → exit code | arguments, environment, the terminal |
 //! | – | [`fuzzing`] | bytes → a panic where a reader breaks its promise | a temporary file |
 //!
@@ -42,8 +46,13 @@
 //! * [`manifest::Base`] lives in stage 1, because the reader already knows it whole; `plan` hands it on.
 //! * A registry, a layout, an archive and an engine are one enum, [`ship::Destination`], and one verb, [`ship::send`], not four
 //!   implementations of a trait: they share no state, and only two of them can skip blobs.
+//! * The way from a manifest to an artifact is a room of its own, [`build`](mod@build), not a part of the command line: programs that use this crate
+//!   walk it too.
+//! * The cache that machines share is behind the store's door, but who fetches from it stands in stage 4, [`shared`], because the store touches no
+//!   network.
 //! * `layer` is handed the base's file index by the caller, so that placing is pure and is tested without a disk.
 
+pub mod build;
 pub mod cli;
 pub mod ctx;
 pub mod error;
@@ -64,3 +73,15 @@ pub mod source;
 pub mod store;
 pub mod trust;
 pub mod versions;
+
+pub use build::{Made, Request, build, ship};
+pub use ctx::Ctx;
+pub use error::{Error, Result};
+pub use manifest::Manifest;
+pub use plan::Plan;
+pub use ship::Destination;
+
+/// The examples of the book's page are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+pub struct Library;

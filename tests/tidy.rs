@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stages in their order; what stands in one line may use each other only by being one stage.
-const STAGES: [&str; 19] = [
+const STAGES: [&str; 20] = [
     "error", "event", "oci", "versions", "facts", "manifest", "import", "plan", "store", "registry", "shared", "ctx",
-    "source", "layer", "image", "trust", "ship", "cli", "fuzzing",
+    "source", "layer", "image", "trust", "ship", "build", "cli", "fuzzing",
 ];
 
 /// The longest a file and a function may be, in lines.

@@ -6,8 +6,7 @@ use std::pin::pin;
 use serde_json::{Value, json};
 
 use super::args::{Build, Push};
-use super::judge::judged;
-use super::prepare::{Made, Prepared, prepare};
+use super::prepare::{Made, Prepared, judged, prepare};
 use super::session::Session;
 use super::{ci, several, targets};
 use crate::error::{Error, Result};

@@ -2,18 +2,18 @@
 
 use serde_json::json;
 
-use super::judge::{looked, scanned};
 use super::prepare::prepare;
 use super::session::Session;
+use crate::build;
 use crate::error::Result;
 
 /// Looks at manifest, inputs and base, and judges what would be made.
 pub async fn run(session: &Session<'_>) -> Result<u8> {
     let prepared = prepare(session, None).await?;
-    let mut report = looked(session, &prepared).await?;
+    let mut report = build::looked(&session.ctx, &prepared).await?;
     // What programs were built from is known once they are packed.
     if prepared.manifest.checks.vulnerabilities.is_some() {
-        report = scanned(session, prepared, report).await?;
+        report = build::scanned(&session.ctx, prepared, report).await?;
     }
     if session.terminal.json() {
         session.terminal.document(json!({ "ok": true }), &report)?;

@@ -21,9 +21,12 @@ pub struct Work<'a> {
     pub papers: &'a [Paper],
     /// By whom; a release may go unsigned.
     pub signer: Option<&'a Signing<'a>>,
+    /// How far it came.
+    pub done: Done,
 }
 
 /// How far it came.
+#[derive(Default)]
 pub struct Done {
     /// What each repository holds, and its tags.
     pub pushed: Vec<Pushed>,
@@ -31,18 +34,26 @@ pub struct Done {
     pub signed: Vec<Vec<Signed>>,
 }
 
-/// Does it. Before everything of every repository is signed and was seen to be, no tag of any moves.
-pub async fn finish(ctx: &Ctx, work: &Work<'_>, done: &mut Done) -> Result<()> {
+/// Does it, for one image or for several that are released together. Before everything of every one is signed in every repository and was seen
+/// to be, no tag of any moves.
+pub async fn finish(ctx: &Ctx, works: &mut [Work<'_>]) -> Result<()> {
     let stays = |error: Error, what: &str| error.context(what).hint("no tag was moved; run the same command again");
-    if let Some(signer) = work.signer {
-        for name in &work.target.names {
-            let signed = vouch(ctx, signer, name, work.images, work.papers).await;
+    for Work { target, images, papers, signer, done, .. } in &mut *works {
+        let Some(signer) = signer else { continue };
+        for name in &target.names {
+            let signed = vouch(ctx, signer, name, images, papers).await;
             done.signed.push(signed.map_err(|error| stays(error, "the image is pushed, not signed"))?);
         }
-        for (name, signed) in work.target.names.iter().zip(&done.signed) {
+    }
+    for Work { target, signer, done, .. } in &*works {
+        let Some(signer) = signer else { continue };
+        for (name, signed) in target.names.iter().zip(&done.signed) {
             let seen = witness(ctx, signer, name, signed).await;
             seen.map_err(|error| stays(error, "the image is pushed and signed, but that could not be verified"))?;
         }
     }
-    ship::set_all(ctx, work.freight, work.target, &mut done.pushed, None).await
+    for Work { target, freight, done, .. } in works {
+        ship::set_all(ctx, freight, target, &mut done.pushed, None).await?;
+    }
+    Ok(())
 }

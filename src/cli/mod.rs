@@ -14,7 +14,6 @@ mod fmt;
 mod init;
 mod inputs;
 mod inside;
-mod judge;
 mod local;
 mod login;
 mod man;

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::build::images;
-use super::judge::judged;
-use super::prepare::{Made, prepare};
+use super::prepare::{Made, judged, prepare};
 use super::session::Session;
 use crate::error::{Result, printable};
 use crate::layer::Placed;

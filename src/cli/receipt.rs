@@ -60,12 +60,22 @@ impl Remaining {
     }
 }
 
-/// Reads a receipt.
-pub fn read(path: &Path) -> Result<Receipt> {
+/// Reads a receipt: of one image, or of each of several that were released together.
+pub fn read(path: &Path) -> Result<Vec<Receipt>> {
     let name = printable(&path.to_string_lossy());
     let wrong = || Error::usage(format!("`{name}` is not a receipt of a push or a release"));
     let document: Value =
         serde_json::from_str(&read_within(path, MOST_BYTES)?).map_err(|cause| wrong().because(cause))?;
+    let several =
+        document["images"].as_array().filter(|images| images.iter().all(|image| image["references"].is_array()));
+    match several {
+        Some(images) if !images.is_empty() => images.iter().map(|image| one(image, &name)).collect(),
+        _ => Ok(vec![one(&document, &name)?]),
+    }
+}
+
+fn one(document: &Value, name: &str) -> Result<Receipt> {
+    let wrong = || Error::usage(format!("`{name}` is not a receipt of a push or a release"));
     let references = document["references"].as_array().filter(|list| !list.is_empty()).ok_or_else(wrong)?;
     let reference = |one: &Value| {
         let reference: Reference = one.as_str().ok_or_else(wrong)?.parse()?;

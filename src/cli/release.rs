@@ -5,30 +5,115 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::args::{Release, With};
+use super::args::{Global, Release, With};
 use super::build::{document, lines};
-use super::ci;
 use super::finish::{Done, Work, finish};
-use super::judge::judged;
 use super::papers::{Asked, named, origin};
-use super::prepare::{Made, Prepared, prepare};
+use super::prepare::{Made, Prepared, judged, prepare};
 use super::receipt::Remaining;
 use super::session::Session;
 use super::signer::{signatory, signing};
-use super::{prompt, targets};
-use crate::error::{Error, Finding, Kind, Report, Result};
+use super::{ci, prompt, several, targets};
+use crate::error::{Error, Finding, Kind, Report, Result, printable};
 use crate::manifest::{self, Change};
+use crate::oci::Descriptor;
 use crate::oci::json::canonical;
 use crate::ship::{self, Cargo, Destination, Freight, Pushed};
 use crate::trust::release::{Signing, manifests};
 use crate::trust::sign::Signed;
 use crate::trust::{self, Paper};
 
-/// Builds, pushes, attests, signs, verifies and then tags.
+/// One image of a release: the session that names its manifest.
+struct Member<'a> {
+    session: &'a Session<'a>,
+    several: bool,
+}
+
+/// What is to be released of it.
+struct Job<'a> {
+    made: Made,
+    signer: Option<Signing<'a>>,
+    origin: Value,
+    papers: Vec<Paper>,
+    file: &'a Path,
+}
+
+/// Builds, pushes, attests, signs, verifies and then tags; one image, or several of a workspace together.
 pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
-    let prepared = prepare(session, None).await?;
-    targets::check(&prepared.plan, &[Destination::Registry], options.with.receipt.as_deref())?;
-    ready(&prepared, options)?;
+    if !options.several.wanted() {
+        return released(session, options, &[Member { session, several: false }]).await;
+    }
+    let files = several::select(session, &options.several).await?;
+    let globals: Vec<Global> = files.iter().map(|file| several::at(session, file)).collect();
+    let sessions: Vec<Session<'_>> = globals.iter().map(|options| session.at(options, session.terminal)).collect();
+    several::warm(session, &files, &sessions, None).await?;
+    let members: Vec<Member<'_>> = sessions.iter().map(|session| Member { session, several: true }).collect();
+    released(session, options, &members).await
+}
+
+/// Nothing is sent before all are made, no tag of any moves before all are signed and seen to be.
+async fn released(session: &Session<'_>, options: &Release, members: &[Member<'_>]) -> Result<u8> {
+    let jobs = jobs(options, members).await?;
+    confirm(session, options, &jobs).await?;
+    let freights: Vec<Freight<'_>> = jobs.iter().map(|job| freight(&job.made)).collect();
+    let images: Vec<Vec<Descriptor>> = jobs.iter().map(|job| manifests(&job.made.artifact)).collect();
+    let mut works = Vec::new();
+    for ((job, freight), images) in jobs.iter().zip(&freights).zip(&images) {
+        let Job { made, signer, papers, .. } = job;
+        let pushed = ship::everywhere(&session.ctx, freight, &made.target.names).await;
+        let pushed = pushed.map_err(|error| error.hint("no tag was moved; run the same command again"))?;
+        let done = Done { pushed, signed: Vec::new() };
+        works.push(Work { target: &made.target, freight, images, papers, signer: signer.as_ref(), done });
+    }
+    let outcome = if options.prepare { Ok(()) } else { finish(&session.ctx, &mut works).await };
+    let remains = !options.no_sign && (options.prepare || outcome.is_err());
+    let done: Vec<Done> = works.into_iter().map(|work| work.done).collect();
+    let each = |(job, done)| (job, told(job, done, remains.then_some(options)));
+    let mut documents = jobs.iter().zip(&done).map(each);
+    let told = match options.several.wanted() {
+        true => several::joined(documents.map(|(job, told)| (job.file, told))),
+        false => documents.next().map(|(_, told)| told).unwrap_or_default(),
+    };
+    if let Some(path) = &options.with.receipt {
+        let written = ship::receipt(path, &canonical(&told));
+        outcome.map_err(|error| if remains { resume(error, path) } else { error })?;
+        written?;
+    } else {
+        outcome?;
+    }
+    let report = if let [job] = &jobs[..] { job.made.report.clone() } else { Report::default() };
+    match session.terminal.json() {
+        true => session.terminal.document(told, &report)?,
+        false => session.terminal.result(&jobs.iter().map(|job| lines(&job.made)).collect::<String>())?,
+    }
+    ci::told(session, &jobs.iter().map(|job| &job.made).collect::<Vec<_>>());
+    Ok(0)
+}
+
+fn freight(made: &Made) -> Freight<'_> {
+    Freight::of(&Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target, ahead: None })
+}
+
+/// Makes and judges every image, and writes what is to be attested of it. What is wrong with any of them ends it here.
+async fn jobs<'a>(options: &'a Release, members: &'a [Member<'a>]) -> Result<Vec<Job<'a>>> {
+    let mut prepared = Vec::new();
+    for member in members {
+        member.session.ctx.cancel.check()?;
+        let one = prepare(member.session, None).await.map_err(|error| member.of(error))?;
+        let receipt = options.with.receipt.as_deref();
+        targets::check(&one.plan, &[Destination::Registry], receipt).map_err(|error| member.of(error))?;
+        ready(&one, options).map_err(|error| member.of(error))?;
+        prepared.push(one);
+    }
+    let mut jobs = Vec::new();
+    for (member, one) in members.iter().zip(prepared) {
+        jobs.push(job(member.session, options, one).await.map_err(|error| member.of(error))?);
+    }
+    Ok(jobs)
+}
+
+async fn job<'a>(session: &'a Session<'a>, options: &'a Release, prepared: Prepared) -> Result<Job<'a>> {
+    session.ctx.cancel.check()?;
     // What cannot be carried to another job is told before anything is made.
     let carried = prepared.plan.tags.to_json();
     if options.prepare {
@@ -44,36 +129,15 @@ pub async fn run(session: &Session<'_>, options: &Release) -> Result<u8> {
     let origin = origin(session, &made, &asked, named(options.builder_id.as_deref())).await?;
     let papers = if options.no_sign { Vec::new() } else { papers(session, &made, &attest, &origin).await? };
     made.target.tags.notes.iter().for_each(|note| session.ctx.note(note.clone()));
-    confirm(session, options, &made).await?;
-    let cargo = Cargo { artifact: &made.artifact, blobs: &made.blobs, target: &made.target, ahead: None };
-    let freight = Freight::of(&cargo);
-    let pushed = ship::everywhere(&session.ctx, &freight, &made.target.names)
-        .await
-        .map_err(|error| error.hint("no tag was moved; run the same command again"))?;
-    let mut done = Done { pushed, signed: Vec::new() };
-    let images = manifests(&made.artifact);
-    let (target, signing) = (&made.target, signer.as_ref());
-    let work = Work { target, freight: &freight, images: &images, papers: &papers, signer: signing };
-    let outcome = if options.prepare { Ok(()) } else { finish(&session.ctx, &work, &mut done).await };
-    let mut told = told(&made, &done, signing, &origin);
-    if !options.no_sign && (options.prepare || outcome.is_err()) {
-        let (tags, leave) = (made.target.tags.clone(), made.target.leave);
-        let annotations = options.with.annotation.iter().cloned().collect();
-        told["remaining"] = Remaining { papers, tags, leave, annotations }.to_json().unwrap_or_default();
+    Ok(Job { made, signer, origin, papers, file: &session.options.file })
+}
+
+impl Member<'_> {
+    /// Says which one of several it is about.
+    fn of(&self, error: Error) -> Error {
+        let file = printable(&self.session.options.file.to_string_lossy());
+        if self.several { error.context(format!("releasing `{file}`")) } else { error }
     }
-    if let Some(path) = &options.with.receipt {
-        let written = ship::receipt(path, &canonical(&told));
-        outcome.map_err(|error| resume(error, path, &told["remaining"]))?;
-        written?;
-    } else {
-        outcome?;
-    }
-    match session.terminal.json() {
-        true => session.terminal.document(told, &made.report)?,
-        false => session.terminal.result(&lines(&made))?,
-    }
-    ci::told(session, &[&made]);
-    Ok(0)
 }
 
 /// All that `[attest]` asks to be said.
@@ -88,17 +152,19 @@ async fn papers(session: &Session<'_>, made: &Made, attest: &manifest::Attest, o
 }
 
 /// On a terminal a person sees what would happen to the tags, and says whether it shall.
-async fn confirm(session: &Session<'_>, options: &Release, made: &Made) -> Result<()> {
+async fn confirm(session: &Session<'_>, options: &Release, jobs: &[Job<'_>]) -> Result<()> {
     if options.with.yes || options.prepare || !prompt::possible() {
         return Ok(());
     }
-    let digest = made.artifact.digest();
     let mut text = String::new();
-    for name in &made.target.names {
-        text += &format!("{name}@{digest}\n");
-        for decision in ship::judge(&session.ctx, &made.target, name, &digest).await? {
-            let why = if decision.why.is_empty() { String::new() } else { format!(": {}", decision.why) };
-            text += &format!("  tag {} {}{why}\n", decision.name, decision.what.word());
+    for Job { made, .. } in jobs {
+        let digest = made.artifact.digest();
+        for name in &made.target.names {
+            text += &format!("{name}@{digest}\n");
+            for decision in ship::judge(&session.ctx, &made.target, name, &digest).await? {
+                let why = if decision.why.is_empty() { String::new() } else { format!(": {}", decision.why) };
+                text += &format!("  tag {} {}{why}\n", decision.name, decision.what.word());
+            }
         }
     }
     let answer = prompt::ask(session, &format!("{text}release this? [y/N] "), false).await?;
@@ -137,17 +203,16 @@ async fn signer<'a>(session: &'a Session<'_>, with: &'a With) -> Result<Signing<
 }
 
 /// The way on from a receipt.
-fn resume(error: Error, receipt: &Path, remaining: &Value) -> Error {
+fn resume(error: Error, receipt: &Path) -> Error {
     let receipt = receipt.display();
-    match remaining {
-        Value::Null => error,
-        _ => error.hint(format!(
-            "`{receipt}` says what is left; `stillframe sign --from {receipt}` does it in another job, without the sources"
-        )),
-    }
+    error.hint(format!(
+        "`{receipt}` says what is left; `stillframe sign --from {receipt}` does it in another job, without the sources"
+    ))
 }
 
-fn told(made: &Made, done: &Done, signer: Option<&Signing<'_>>, origin: &Value) -> Value {
+/// What was released of one image; with options what remains to be done.
+fn told(job: &Job<'_>, done: &Done, remains: Option<&Release>) -> Value {
+    let Job { made, signer, origin, papers, .. } = job;
     let mut told = document(made, &done.pushed);
     let of_name = |(pushed, signed): (&Pushed, &Vec<Signed>)| {
         signed.iter().map(|one| one.to_json(&pushed.name)).collect::<Vec<Value>>()
@@ -155,5 +220,11 @@ fn told(made: &Made, done: &Done, signer: Option<&Signing<'_>>, origin: &Value) 
     told["signed"] = done.pushed.iter().zip(&done.signed).flat_map(of_name).collect();
     told["signers"] = signer.iter().filter_map(|signer| signer.signatory.to_json()).collect();
     told["inputs"] = origin["buildDefinition"]["resolvedDependencies"].clone();
+    if let Some(options) = remains {
+        let (tags, leave) = (made.target.tags.clone(), made.target.leave);
+        let annotations = options.with.annotation.iter().cloned().collect();
+        let remaining = Remaining { papers: papers.clone(), tags, leave, annotations };
+        told["remaining"] = remaining.to_json().unwrap_or_default();
+    }
     told
 }

@@ -1,7 +1,7 @@
 //! Stage 10: the end of a release in a job of its own, as in `stillframe sign --from RECEIPT`: the sources are not needed, only the key. A
 //! receipt in; attestations, signatures, a look at them, and then the tags out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -20,36 +20,70 @@ use crate::source::{self, Place};
 use crate::trust::Paper;
 use crate::trust::release::Signing;
 
-/// Does what a receipt says is left.
-pub async fn run(session: &Session<'_>, options: &Sign, receipt: Receipt, remaining: Remaining) -> Result<u8> {
+/// What is left of one image.
+struct Rest {
+    receipt: Receipt,
+    images: Vec<Descriptor>,
+    root: Blob,
+    target: Target,
+    papers: Vec<Paper>,
+    signer: BTreeMap<String, String>,
+}
+
+/// Does what receipts say is left.
+pub async fn run(session: &Session<'_>, options: &Sign, receipts: Vec<Receipt>) -> Result<u8> {
     let ctx = &session.ctx;
     if options.no_recursive {
         return Err(Error::usage(
             "a release is signed with every image of its index; `--no-recursive` has no place here",
         ));
     }
-    let signatory = signatory(session, &options.with).await?;
-    let mut annotations = remaining.annotations;
-    annotations.extend(options.with.annotation.iter().cloned());
-    let signer = Signing { signatory, annotations };
+    let mut rests = Vec::new();
+    for mut receipt in receipts {
+        if let Some(remaining) = receipt.remaining.take() {
+            rests.push(rest(ctx, options, receipt, remaining).await?);
+        }
+    }
+    let mut signers = Vec::new();
+    for rest in &rests {
+        signers.push(Signing { signatory: signatory(session, &options.with).await?, annotations: rest.signer.clone() });
+    }
+    let blobs = Blobs::default();
+    let freight =
+        |rest: &Rest| Freight { list: vec![rest.root.clone()], blobs: &blobs, mounts: Vec::new(), ahead: None };
+    let freights: Vec<Freight<'_>> = rests.iter().map(freight).collect();
+    let objects = |name: &Repository| Pushed { name: name.clone(), objects: Vec::new(), tags: Vec::new() };
+    let work = |((rest, freight), signer)| {
+        let Rest { images, target, papers, .. }: &Rest = rest;
+        let done = Done { pushed: target.names.iter().map(objects).collect(), signed: Vec::new() };
+        Work { target, freight, images, papers, signer: Some(signer), done }
+    };
+    let mut works: Vec<Work<'_>> = rests.iter().zip(&freights).zip(&signers).map(work).collect();
+    finish(ctx, &mut works).await?;
+    let references = rests.iter().flat_map(|rest| &rest.receipt.references);
+    let lines: String = references.map(|reference| format!("{}\n", by_digest(reference))).collect();
+    let mut signed: Vec<Value> = Vec::new();
+    for work in &mut works {
+        for (name, one) in work.target.names.iter().zip(std::mem::take(&mut work.done.signed)) {
+            signed.extend(told(session, name, one));
+        }
+    }
+    let more = json!({
+        "pushed": works.iter().flat_map(|work| &work.done.pushed).map(Pushed::to_json).collect::<Vec<_>>(),
+        "signers": signers.first().and_then(|signer| signer.signatory.to_json()).into_iter().collect::<Vec<_>>(),
+    });
+    ended(session, &options.with, &signed, &lines, more)
+}
+
+/// Looks for the images of a receipt, which every repository has to hold.
+async fn rest(ctx: &Ctx, options: &Sign, receipt: Receipt, remaining: Remaining) -> Result<Rest> {
+    let mut signer = remaining.annotations;
+    signer.extend(options.with.annotation.iter().cloned());
     let (images, root) = images(ctx, &receipt.references).await?;
     about(&images, &remaining.papers)?;
     let names: Vec<Repository> = receipt.references.iter().map(|reference| reference.repository.clone()).collect();
-    let objects = |name: &Repository| Pushed { name: name.clone(), objects: Vec::new(), tags: Vec::new() };
-    let mut done = Done { pushed: names.iter().map(objects).collect(), signed: Vec::new() };
     let target = Target { names, tags: remaining.tags, leave: remaining.leave, ..Target::default() };
-    let freight = Freight { list: vec![root], blobs: &Blobs::default(), mounts: Vec::new(), ahead: None };
-    let (papers, signing) = (&remaining.papers, Some(&signer));
-    let work = Work { target: &target, freight: &freight, images: &images, papers, signer: signing };
-    finish(ctx, &work, &mut done).await?;
-    let lines: String = receipt.references.iter().map(|reference| format!("{}\n", by_digest(reference))).collect();
-    let of_name = |(name, signed)| told(session, name, signed);
-    let signed: Vec<Value> = target.names.iter().zip(done.signed).flat_map(of_name).collect();
-    let more = json!({
-        "pushed": done.pushed.iter().map(Pushed::to_json).collect::<Vec<_>>(),
-        "signers": signer.signatory.to_json().into_iter().collect::<Vec<_>>(),
-    });
-    ended(session, &options.with, &signed, &lines, more)
+    Ok(Rest { receipt, images, root, target, papers: remaining.papers, signer })
 }
 
 /// A reference without its tag.

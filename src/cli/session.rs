@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::args::Global;
 use super::terminal::Terminal;
+use crate::build::Request;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result, printable};
 use crate::event::Cancel;
@@ -72,6 +73,18 @@ impl<'a> Session<'a> {
         let fixed = BTreeMap::from([(registry.as_str().to_string(), credential)]);
         let settings = Settings { credentials: Source { fixed, ..Source::default() }, ..self.settings.clone() };
         Client::new(settings, self.ctx.sink.clone(), self.cancel.clone())
+    }
+
+    /// What the command line asks of a build.
+    pub fn request(&self) -> Request {
+        Request {
+            manifest: self.options.file.clone(),
+            set: self.options.set.clone(),
+            variable,
+            platform: None,
+            created: None,
+            roots: self.roots(None),
+        }
     }
 
     /// Whom signatures are trusted by: this file, else what the environment says (`TUF_MIRROR`, `TUF_ROOT_JSON`).

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Build, Global, Push, Several};
 use super::build::{document, lines, send};
 use super::inputs::inputs;
-use super::judge::judged;
-use super::prepare::{Made, aside, prepare};
+use super::prepare::{Made, aside, judged, prepare};
 use super::session::{Session, outside};
 use super::{check, ci, plan, targets};
 use crate::error::{Error, Result, printable};
@@ -61,7 +60,7 @@ fn touched(member: &Path, sets: &[(String, String)], changed: &std::collections:
 }
 
 /// The same command line for another manifest.
-fn at(session: &Session<'_>, file: &Path) -> Global {
+pub fn at(session: &Session<'_>, file: &Path) -> Global {
     Global { file: file.to_path_buf(), ..session.options.clone() }
 }
 
@@ -109,7 +108,7 @@ pub async fn make(
 
 /// Looks at one image of each base first, so that what several share is fetched once and remembered for the others. What is wrong with
 /// them is told when it is their turn.
-async fn warm(
+pub async fn warm(
     session: &Session<'_>,
     files: &[PathBuf],
     sessions: &[Session<'_>],
@@ -161,16 +160,21 @@ pub async fn push(session: &Session<'_>, options: &Push) -> Result<u8> {
     tell(session, &members, options.receipt.as_deref())
 }
 
-fn tell(session: &Session<'_>, members: &[Member], receipt: Option<&Path>) -> Result<u8> {
-    let one = |member: &Member| {
-        let mut told = document(&member.made, &member.pushed);
-        told["manifest"] = json!(member.file.display().to_string());
+/// What is told of several images, from what is told of each with its manifest.
+pub fn joined<P: AsRef<Path>>(each: impl Iterator<Item = (P, Value)>) -> Value {
+    let one = |(file, mut told): (P, Value)| {
+        told["manifest"] = json!(file.as_ref().display().to_string());
         told
     };
-    let images: Vec<Value> = members.iter().map(one).collect();
+    let images: Vec<Value> = each.map(one).collect();
     let references: Vec<Value> =
         images.iter().flat_map(|image| image["references"].as_array().cloned().unwrap_or_default()).collect();
-    let told = json!({ "references": references, "images": images });
+    json!({ "references": references, "images": images })
+}
+
+fn tell(session: &Session<'_>, members: &[Member], receipt: Option<&Path>) -> Result<u8> {
+    let one = |member: &'_ Member| (member.file.clone(), document(&member.made, &member.pushed));
+    let told = joined(members.iter().map(one));
     if let Some(path) = receipt {
         ship::receipt(path, &canonical(&told))?;
     }

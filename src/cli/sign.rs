@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::{Attest, Keygen, Sign, With};
 use super::prompt;
-use super::receipt::{self, Receipt};
+use super::receipt;
 use super::resume;
 use super::session::{Session, password};
 use super::signer::signatory;
@@ -32,13 +32,13 @@ struct Image {
 pub async fn run(session: &Session<'_>, options: &Sign) -> Result<u8> {
     let references = match (&options.reference, &options.from) {
         (Some(place), _) => vec![in_registry(place)?.clone()],
-        (None, Some(path)) => match receipt::read(path)? {
-            Receipt { references, remaining: None } => references,
-            Receipt { references, remaining: Some(remaining) } => {
-                let receipt = Receipt { references, remaining: None };
-                return resume::run(session, options, receipt, remaining).await;
+        (None, Some(path)) => {
+            let receipts = receipt::read(path)?;
+            if receipts.iter().any(|receipt| receipt.remaining.is_some()) {
+                return resume::run(session, options, receipts).await;
             }
-        },
+            receipts.into_iter().flat_map(|receipt| receipt.references).collect()
+        }
         (None, None) => return Err(Error::usage("nothing says what is to be signed")),
     };
     let signatory = signatory(session, &options.with).await?;

@@ -20,7 +20,7 @@ use crate::oci::Digest;
 pub struct Input {
     /// The path or URL as the manifest has it, with its templates rendered; of an image its name.
     pub name: String,
-    /// Its digest; of a directory that of its list, as of [`directory`].
+    /// Its digest; of a directory that of its list, as of `directory`.
     pub digest: Digest,
     /// Where it comes from.
     pub origin: Origin,

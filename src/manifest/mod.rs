@@ -1,7 +1,7 @@
 //! Stage 1, `image.toml` → [`Manifest`]. Text in, a checked value and a report of every mistake out.
 //! Pure text work, but for [`locate`] (finds and reads the file) and [`values`] (git, environment, `--set`; read once, there).
 //!
-//! Written and meant are two types: [`grammar`] and [`written`] know what stands in the file, [`meant`] what it means.
+//! Written and meant are two types: [`grammar`] and `written` know what stands in the file, [`meant`] what it means.
 
 pub mod base;
 mod check;

@@ -86,26 +86,23 @@ pub async fn content(
         return Ok(vec![(root.descriptor.clone(), THERE)]);
     }
     let before: Vec<&Repository> = before.iter().map(|pushed| &pushed.name).collect();
-    let (manifests, blobs): (Vec<&Blob>, Vec<&Blob>) = freight.list.iter().partition(|blob| is_manifest(blob));
+    // By value: the compiler cannot tell that a stream over borrowed ones may go to another thread.
+    let (manifests, blobs): (Vec<Blob>, Vec<Blob>) = freight.list.iter().cloned().partition(is_manifest);
     let before = &before;
-    let sent = stream::iter(blobs).map(|blob| async move {
+    let sent = stream::iter(blobs).map(|blob: Blob| async move {
         let how = match freight.ahead.and_then(|ahead| ahead.how(name, &blob.descriptor.digest)) {
             Some(how) => how,
-            None => one(ctx, freight, name, blob, before).await?,
+            None => one(ctx, freight, name, &blob, before).await?,
         };
-        Ok::<_, Error>((blob.descriptor.clone(), how))
+        Ok::<_, Error>((blob.descriptor, how))
     });
     let mut done = all_of(ctx, sent.buffered(AT_ONCE)).await?;
     // Images name blobs only, so they go at once; an index comes after what it names.
-    let (indexes, images): (Vec<&Blob>, Vec<&Blob>) = manifests.into_iter().partition(|blob| is_index(blob));
-    let put = |manifest: &'_ Blob| {
-        let descriptor = manifest.descriptor.clone();
-        let manifest = manifest.clone();
-        async move {
-            ctx.cancel.check()?;
-            manifest_at(ctx, freight, name, Which::Digest(&descriptor.digest), &manifest).await?;
-            Ok::<_, Error>((descriptor, "uploaded"))
-        }
+    let (indexes, images): (Vec<Blob>, Vec<Blob>) = manifests.into_iter().partition(is_index);
+    let put = |manifest: Blob| async move {
+        ctx.cancel.check()?;
+        manifest_at(ctx, freight, name, Which::Digest(&manifest.descriptor.digest), &manifest).await?;
+        Ok::<_, Error>((manifest.descriptor, "uploaded"))
     };
     done.extend(all_of(ctx, stream::iter(images).map(put).buffered(AT_ONCE)).await?);
     done.extend(all_of(ctx, stream::iter(indexes).map(put).buffered(1)).await?);

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Leaves, With};
+use super::{Leaves, Several, With};
 use crate::source::Place;
 
 /// The options of `release`.
 #[derive(Debug, Args)]
 pub struct Release {
+    #[command(flatten)]
+    pub several: Several,
     #[command(flatten)]
     pub leaves: Leaves,
     /// Releases without signatures and attestations

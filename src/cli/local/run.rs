@@ -5,8 +5,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use crate::cli::args::{Container, Run, RunSubject};
-use crate::cli::judge::judged;
-use crate::cli::prepare::{Again, Made, prepare_again};
+use crate::cli::prepare::{Again, Made, judged, prepare_again};
 use crate::cli::session::Session;
 use crate::error::{Error, Result};
 use crate::oci::{Digest, Document, Platform, Reference};

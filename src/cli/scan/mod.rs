@@ -1,37 +1,25 @@
-//! Stage 10: `stillframe scan`, and the same look before an image goes out.
-//!
-//! A scan compares permissions with today's date, because it writes no byte of an image. Where an image is made, the day is that of its
-//! commit: the same tree is judged in the same way tomorrow.
+//! Stage 10: `stillframe scan`. It compares permissions with today's date, because it writes no byte of an image; the same look before an
+//! image goes out does not (`build/gate.rs`).
 
 mod attach;
 mod text;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::{Value, json};
 
 use super::args::{Scan, Unknown as Word};
-use super::prepare::{Made, aside, make, prepare};
+use super::prepare::{make, prepare};
 use super::session::{Session, outside};
+use crate::build::{self, Subject};
 use crate::error::{Error, Finding, Kind, Place, Report, Result, Severity, Text};
-use crate::manifest::values::FIXED;
-use crate::manifest::{self, Created, Manifest, Unknown, Vulnerabilities};
+use crate::manifest::{self, Unknown, Vulnerabilities};
 use crate::oci::{Platform, Repository};
-use crate::source::{self, Base, Image, Place as At};
-use crate::trust::sbom;
-use crate::trust::scan::{self, Contents, Judged, Policy, Product};
-
-/// An image that is looked at.
-struct Subject {
-    platform: String,
-    whole: Base,
-    product: Product,
-}
+use crate::source::{self, Image, Place as At};
+use crate::trust::scan::{self, Judged, Product};
 
 /// Looks for known vulnerabilities in an image; 4 where it is refused for them.
 pub async fn run(session: &Session<'_>, options: &Scan) -> Result<u8> {
@@ -43,7 +31,7 @@ pub async fn run(session: &Session<'_>, options: &Scan) -> Result<u8> {
             .hint("`--attach REPORT` signs a report; a scan's own is written by `--format json scan`"));
     }
     let asked = asked(session, options.reference.is_some())?;
-    let mut policy = policy(asked.as_ref(), &options.vex)?;
+    let mut policy = build::policy(asked.as_ref(), &options.vex)?;
     policy.severity = options.severity.or(policy.severity);
     policy.unknown =
         options.unknown.map_or(policy.unknown, |word| if word == Word::Warn { Unknown::Warn } else { Unknown::Deny });
@@ -54,35 +42,11 @@ pub async fn run(session: &Session<'_>, options: &Scan) -> Result<u8> {
         None => {
             let made_here = make(session, prepare(session, options.platform.as_ref()).await?).await?;
             made_here.blobs.make_own(&session.ctx).await?;
-            made(&made_here)?
+            build::subjects(&made_here)?
         }
     };
-    let judged = judged(session, &subjects, database, policy).await?;
+    let judged = build::scan(&session.ctx, &subjects, database, policy).await?;
     tell(session, &subjects, &judged)
-}
-
-/// What is asked of an image before it goes out: the findings, if the manifest asks for any.
-pub async fn gate(session: &Session<'_>, manifest: &Manifest, made_here: &Made) -> Result<Report> {
-    let mut report = Report::default();
-    let Some(asked) = &manifest.checks.vulnerabilities else { return Ok(report) };
-    let mut policy = policy(Some(asked), &[])?;
-    policy.today = day(manifest);
-    made_here.blobs.make_own(&session.ctx).await?;
-    let subjects = made(made_here)?;
-    for judged in judged(session, &subjects, asked.database.clone(), policy).await? {
-        judged.findings().into_iter().for_each(|finding| report.add(finding));
-    }
-    Ok(report)
-}
-
-/// The day that an image is of: that of its own time, else of the commit that it was made beside; none where it has neither.
-fn day(manifest: &Manifest) -> Option<Date> {
-    let own = match manifest.created {
-        Created::At(FIXED) | Created::Fallback(_) => None,
-        Created::At(seconds) => Some(seconds),
-    };
-    let seconds = own.or_else(|| manifest.values.git().map(|git| git.commit_time))?;
-    Some(Zoned::new(Timestamp::from_second(seconds).ok()?, TimeZone::UTC).date())
 }
 
 /// What the manifest asks, if there is one. Where an image is named, a directory without a manifest is as good.
@@ -95,23 +59,6 @@ fn asked(session: &Session<'_>, named: bool) -> Result<Option<Vulnerabilities>> 
     let manifest::Read { manifest, report } = manifest::read(&location, &outside(&session.options.set));
     report.pass()?;
     Ok(manifest.checks.vulnerabilities)
-}
-
-fn policy(asked: Option<&Vulnerabilities>, vex: &[PathBuf]) -> Result<Policy> {
-    let declared = asked.iter().flat_map(|asked| asked.vex.iter().map(|(path, _)| path.clone()));
-    let documents: Vec<PathBuf> = declared.chain(vex.iter().cloned()).collect();
-    let statements = scan::statements(&documents)?;
-    Ok(match asked {
-        None => Policy { statements, ..Policy::default() },
-        Some(asked) => Policy {
-            severity: Some(asked.severity),
-            unknown: asked.unknown,
-            allow: asked.allow.clone(),
-            statements,
-            today: None,
-            place: Some(asked.place.clone()),
-        },
-    })
 }
 
 /// The images of a place: one for each platform, or for the one that is wanted.
@@ -138,41 +85,6 @@ async fn opened(session: &Session<'_>, place: &At, only: Option<&Platform>) -> R
 fn name(image: &Image) -> Option<String> {
     let known = image.names.first().map(|name| &name.repository);
     image.repository().or(known).map(Repository::to_string)
-}
-
-/// The images that were made here.
-fn made(made: &Made) -> Result<Vec<Subject>> {
-    let subject = |(image, base): (&crate::image::Image, &Arc<Base>)| {
-        Ok(Subject {
-            platform: image.platform.to_string(),
-            whole: sbom::whole(image, base)?,
-            product: Product {
-                digests: vec![image.manifest.descriptor.digest, made.artifact.digest()],
-                name: made.target.names.first().map(Repository::to_string),
-            },
-        })
-    };
-    made.artifact.images.iter().zip(&made.bases).map(subject).collect()
-}
-
-async fn judged(
-    session: &Session<'_>,
-    subjects: &[Subject],
-    database: Option<PathBuf>,
-    policy: Policy,
-) -> Result<Vec<Judged>> {
-    let ctx = &session.ctx;
-    let mut contents: Vec<Contents> = Vec::new();
-    for subject in subjects {
-        let name = subject.product.name.as_deref().unwrap_or("image");
-        let survey = sbom::survey(ctx, &subject.whole, name).await?;
-        contents.push(scan::contents(&survey.inventory, &survey.unread));
-    }
-    let database = database.unwrap_or_else(|| scan::home(ctx));
-    let task = ctx.clone();
-    let scans = aside(ctx, move || scan::scan(&task, contents, &database)).await?;
-    let pairs = scans.into_iter().zip(subjects);
-    Ok(pairs.map(|(found, subject)| scan::judge(found, &policy, &subject.product)).collect())
 }
 
 fn tell(session: &Session<'_>, subjects: &[Subject], judged: &[Judged]) -> Result<u8> {

@@ -153,12 +153,15 @@ impl Known {
     pub fn save(&self, ctx: &Ctx) {
         let (read, bytes) = (self.read.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         ctx.say(Event::Detail { text: format!("{read} contents read, {bytes} bytes") });
+        if ctx.store.memory() == Memory::Off {
+            return;
+        }
         self.settle();
         let fresh = self.fresh();
         let Some(place) = self.place.filter(|_| fresh.table.has_old()) else { return };
-        let table = Table::joined(&self.old, &fresh.table, MOST_IDLE);
-        if table.len() <= MOST_ROWS {
-            ctx.store.remember_if_possible(KIND, &place, &table.bytes());
+        let (count, bytes) = Table::joined(&self.old, &fresh.table, MOST_IDLE);
+        if count <= MOST_ROWS {
+            ctx.store.remember_if_possible(KIND, &place, &bytes);
         }
     }
 

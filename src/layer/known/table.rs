@@ -35,6 +35,14 @@ pub(super) struct Table {
     used: Vec<AtomicBool>,
 }
 
+impl Row {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.key);
+        bytes.extend(self.id);
+        bytes.extend(self.word.to_le_bytes());
+    }
+}
+
 impl Table {
     /// How many contents there are.
     pub(super) fn len(&self) -> usize {
@@ -98,37 +106,44 @@ impl Table {
         self.rows.iter().any(|row| row.word & YOUNG == 0)
     }
 
-    /// What is to be remembered of both: the new ones, the old ones that were asked for, and as many others, or a few.
-    pub(super) fn joined(old: &Table, new: &Table, few: usize) -> Table {
+    /// What is to be remembered of both, as bytes, and how many contents that is: the new ones, the old ones that were asked for, and as many
+    /// others, or a few. Both are in order. Nothing is held twice: a large project has many rows.
+    pub(super) fn joined(old: &Table, new: &Table, few: usize) -> (usize, Vec<u8>) {
         let asked = |at: usize| old.used.get(at).is_some_and(|used| used.load(Ordering::Relaxed));
         let count = (0..old.rows.len()).filter(|at| asked(*at)).count() + new.rows.len();
         let idle = old.rows.len() + new.rows.len() - count <= count + few;
-        let mut table = Table::default();
-        let kept = old.rows.iter().enumerate().filter(|(at, _)| idle || asked(*at));
-        kept.for_each(|(_, row)| table.take(old, row));
-        new.rows.iter().filter(|row| row.word & YOUNG == 0).for_each(|row| table.take(new, row));
-        table.sort();
-        table
+        let mut kept = old.rows.iter().enumerate().filter(|(at, _)| idle || asked(*at)).map(|(_, row)| row).peekable();
+        let mut fresh = new.rows.iter().filter(|row| row.word & YOUNG == 0).peekable();
+        let most = if idle { old.rows.len() + new.rows.len() } else { count };
+        let (mut bytes, mut more, mut taken) = (Vec::with_capacity(8 + most * ROW), Vec::new(), 0_usize);
+        bytes.extend([0; 8]);
+        while let (Some(key), _) | (None, Some(key)) = (kept.peek().map(|row| row.key), fresh.peek().map(|row| row.key))
+        {
+            let before = kept.next_if(|row| row.key == key && fresh.peek().is_none_or(|other| key <= other.key));
+            let row = match fresh.next_if(|row| row.key == key || before.is_none()) {
+                Some(row) => new.moved(row, &mut more),
+                None => before.and_then(|row| old.moved(row, &mut more)),
+            };
+            if let Some(row) = row {
+                row.write(&mut bytes);
+                taken += 1;
+            }
+        }
+        bytes[..8].copy_from_slice(&(taken as u64).to_le_bytes());
+        bytes.extend(more);
+        (taken, bytes)
     }
 
-    fn take(&mut self, from: &Table, row: &Row) {
-        match row.word >> BITS {
-            0 => self.rows.push(*row),
-            _ => from.fact(row).iter().for_each(|fact| self.push(row.key, false, fact)),
+    /// A row of this table where what more it says stands in `more`.
+    fn moved(&self, row: &Row, more: &mut Vec<u8>) -> Option<Row> {
+        let mut place = 0;
+        if row.word >> BITS > 0 {
+            let mut out = Out::default();
+            write(&mut out, &self.fact(row)?);
+            place = more.len() as u64 + 1;
+            more.extend(out.bytes);
         }
-    }
-
-    /// The same as bytes.
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(8 + self.rows.len() * ROW + self.more.len());
-        bytes.extend((self.rows.len() as u64).to_le_bytes());
-        for row in &self.rows {
-            bytes.extend(row.key);
-            bytes.extend(row.id);
-            bytes.extend(row.word.to_le_bytes());
-        }
-        bytes.extend(&self.more);
-        bytes
+        Some(Row { word: place << BITS | row.word & (PROGRAM | IDENTITY), ..*row })
     }
 
     /// The table that these bytes are.

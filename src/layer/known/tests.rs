@@ -116,17 +116,33 @@ fn a_table_is_read_back_and_keeps_what_was_asked_for() {
         let mut table = Table::default();
         numbers.for_each(|number| table.push(key(number), false, &fact(number)));
         table.sort();
-        Table::read(&table.bytes()).unwrap()
+        Table::read(&Table::joined(&Table::default(), &table, 0).1).unwrap()
+    };
+    let joined = |old: &Table, new: &Table, few: usize| {
+        let (count, bytes) = Table::joined(old, new, few);
+        let table = Table::read(&bytes).unwrap();
+        assert_eq!(table.len(), count);
+        table
     };
     let old = table(0..1000);
     (0..1000).for_each(|number| assert_eq!(old.find(&key(number)), Some(fact(number)), "{number}"));
     assert_eq!(old.find(&key(1000)), None);
-    let bytes = old.bytes();
+    let (_, bytes) = Table::joined(&old, &Table::default(), 1000);
     assert!((0..1000 * 56).step_by(97).all(|cut| Table::read(&bytes[..cut]).is_none()));
     let again = table(0..1000);
     (0..10).for_each(|number| drop(again.find(&key(number))));
-    let joined = Table::joined(&again, &table(2000..2010), 5);
-    assert_eq!(joined.len(), 20, "the others are too many");
-    assert_eq!((joined.find(&key(7)), joined.find(&key(2005))), (Some(fact(7)), Some(fact(2005))));
-    assert_eq!(Table::joined(&table(0..1000), &table(2000..2010), 1000).len(), 1010, "they are few");
+    let both = joined(&again, &table(2000..2010), 5);
+    assert_eq!(both.len(), 20, "the others are too many");
+    assert_eq!((both.find(&key(7)), both.find(&key(2005))), (Some(fact(7)), Some(fact(2005))));
+    assert_eq!(joined(&table(0..1000), &table(2000..2010), 1000).len(), 1010, "they are few");
+    // What both know is known once, as the new one knows it.
+    let mut newer = Table::default();
+    (0..10).for_each(|number| newer.push(key(number), false, &fact(number + 1)));
+    newer.sort();
+    let both = joined(&table(0..20), &newer, 1000);
+    assert_eq!(both.len(), 20);
+    (0..20).for_each(|number| {
+        let known = if number < 10 { fact(number + 1) } else { fact(number) };
+        assert_eq!(both.find(&key(number)), Some(known), "{number}");
+    });
 }

@@ -91,7 +91,7 @@ pub struct Git {
 }
 
 impl Git {
-    /// The value of one of [`NAMES`].
+    /// The value of one of its names, as `sha`.
     pub fn value(&self, name: &str) -> Option<String> {
         match name {
             "sha" => Some(self.sha.clone()),

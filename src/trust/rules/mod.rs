@@ -1,7 +1,7 @@
 //! Stage 8: may it go out. What is known of the images in, a report with the findings of all rules out; with one that is denied there
 //! it is an error (exit 4). Pure: everything was read before.
 //!
-//! The rules are the table of [`crate::manifest::rules`]. A judge is a function from what is known to what it [`Found`]; how grave that
+//! The rules are the table of [`crate::manifest::rules`]. A judge is a function from what is known to what it found; how grave that
 //! is, is the manifest's to say, and is put there in one place, [`check`].
 
 mod base;

@@ -5,6 +5,7 @@ mod person;
 mod races;
 mod resume;
 mod several;
+mod together;
 
 use std::process::Command;
 use std::time::Duration;

@@ -42,7 +42,14 @@ async fn fifty_images_that_share_two_bases_are_built_at_once() {
     workspace(&project, &registry, 50);
     project.run(["prune", "--all"]).success();
     registry.forget();
-    let done = project.run(["--format", "json", "build", "--all", "--receipt", "receipt.json"]).success().json();
+    let said = project.run(["-v", "--format", "json", "build", "--all", "--receipt", "receipt.json"]).success();
+    let done = said.json();
+    // Each distinct layer was packed once: that of all by the first image.
+    let told = |layer: &str, how: &str| {
+        said.stderr.lines().filter(|line| line.trim_start().starts_with(&format!("layer {layer}: {how}"))).count()
+    };
+    let (own, shared) = (told("own", "packed, "), told("shared", "packed, "));
+    assert_eq!((own, shared, told("own", "known")), (50, 1, 0), "{}", said.stderr);
     let images = done["images"].as_array().unwrap();
     assert_eq!(images.len(), 50);
     // Each base was fetched once, whoever needed it first.

@@ -1,34 +1,34 @@
-//! Stage 10: where images are judged: before anything is packed by what is known then, and before anything is shipped by all.
+//! Between stages 9 and 10: where images are judged: before anything is packed by what is known then, and before anything is shipped by all.
 
 use std::mem;
 
+use super::gate;
 use super::prepare::{Made, Prepared, aside, make};
-use super::scan;
-use super::session::Session;
+use crate::ctx::Ctx;
 use crate::error::{Report, Result};
 use crate::layer::{self, Asked, Contents};
 use crate::trust::{self, Seen, Subject};
 
-/// Judges what is prepared, packs it and judges what was made. Tells what was found and does not end the work.
-pub async fn judged(session: &Session<'_>, mut prepared: Prepared) -> Result<Made> {
+/// Judges what is prepared, packs it and judges what was made. `tell` hears what was found and does not end the work.
+pub async fn judged(ctx: &Ctx, mut prepared: Prepared, tell: &(dyn Fn(&Report) + Sync)) -> Result<Made> {
     prepared.report = match early(&prepared, None) {
         Ok(report) => report,
         // It will not go out: all that is wrong with it is told at once, and nothing is packed for that.
-        Err(_) => looked(session, &prepared).await?,
+        Err(_) => looked(ctx, &prepared).await?,
     };
-    session.terminal.report(&prepared.report);
+    tell(&prepared.report);
     let (told, manifest) = (prepared.report.clone(), prepared.manifest.clone());
-    let mut made = make(session, prepared).await?;
+    let mut made = make(ctx, prepared).await?;
     let mut report = mem::take(&mut made.report);
-    report.join(scan::gate(session, &manifest, &made).await?);
+    report.join(gate::gate(ctx, &manifest, &made).await?);
     made.report = late(&made, report)?;
-    session.terminal.report(&made.report.without(&told));
+    tell(&made.report.without(&told));
     Ok(made)
 }
 
 /// Reads all contents without packing them, and judges what is known then.
-pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report> {
-    let (task, plan, placed) = (session.ctx.clone(), prepared.plan.clone(), prepared.placed.clone());
+pub async fn looked(ctx: &Ctx, prepared: &Prepared) -> Result<Report> {
+    let (task, plan, placed) = (ctx.clone(), prepared.plan.clone(), prepared.placed.clone());
     let known = prepared.known.clone();
     let reading = move || {
         let contents = layer::look(&task, &plan, &placed, &known)?;
@@ -37,15 +37,15 @@ pub async fn looked(session: &Session<'_>, prepared: &Prepared) -> Result<Report
         known.save(&task);
         Ok((contents, asked))
     };
-    let read = aside(&session.ctx, reading).await?;
+    let read = aside(ctx, reading).await?;
     early(prepared, Some(&read))
 }
 
 /// Packs what was looked at, and adds what is known about its packages and what its programs were built from.
-pub async fn scanned(session: &Session<'_>, prepared: Prepared, mut report: Report) -> Result<Report> {
+pub async fn scanned(ctx: &Ctx, prepared: Prepared, mut report: Report) -> Result<Report> {
     let manifest = prepared.manifest.clone();
-    let made = make(session, prepared).await?;
-    report.join(scan::gate(session, &manifest, &made).await?);
+    let made = make(ctx, prepared).await?;
+    report.join(gate::gate(ctx, &manifest, &made).await?);
     report.pass()
 }
 
