@@ -206,6 +206,9 @@ impl StdError for Error {
 
 /// The text with control characters escaped, so that it can be shown on a terminal.
 pub fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_string();
+    }
     let escape = |character: char| character.is_control();
     let show =
         |character: char| if escape(character) { character.escape_default().to_string() } else { character.into() };

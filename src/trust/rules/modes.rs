@@ -57,7 +57,10 @@ pub(super) fn names(_: &Subject<'_>, view: &View<'_>) -> Vec<Found> {
     let mut folded: BTreeMap<String, &str> = BTreeMap::new();
     let mut found = Vec::new();
     // Only a name that folding changes can be like another one; the other may be what folding makes of it.
-    let changes = |path: &str| path.chars().any(|character| !character.to_lowercase().eq([character]));
+    let changes = |path: &str| match path.is_ascii() {
+        true => path.bytes().any(|byte| byte.is_ascii_uppercase()),
+        false => path.chars().any(|character| !character.to_lowercase().eq([character])),
+    };
     for (path, entry) in view.own().filter(|(path, _)| changes(path)) {
         let lower = path.to_lowercase();
         let own = view.own_at(&lower).map(|(path, _)| path);

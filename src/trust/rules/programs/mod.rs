@@ -124,6 +124,10 @@ pub(super) fn judge(subject: &Subject<'_>, paths: &Paths<'_>) -> Vec<Found> {
 fn own(room: &Room<'_>, path: &str, entry: &Entry, content: &Content, started: bool) -> Vec<Fault> {
     let Some(item) = room.image.plan.items.get(entry.item as usize) else { return Vec::new() };
     let nature = room.image.natures.files.get(path);
+    // Data, as most files are.
+    if nature.is_none() && !matches!(item.what, What::Binary { .. }) {
+        return Vec::new();
+    }
     let whole = |origin: Origin, source: &Source| File {
         path: path.to_string(),
         shown: printable(&source.written),
