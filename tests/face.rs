@@ -29,7 +29,8 @@ fn the_items_have_their_types() {
     let _: fn(&Error) -> Option<&Report> = Error::report;
     let _: fn(&Ctx) -> &Cancel = |ctx| &ctx.cancel;
     let Request { manifest, set, variable, platform, created, .. } = Request::new("image.toml");
-    let _: (PathBuf, Vec<(String, String)>, Option<Platform>, Option<i64>) = (manifest, set, platform, created);
+    let _: (PathBuf, Option<Platform>, Option<i64>) = (manifest, platform, created);
+    let _: Vec<(String, String)> = set;
     let _: fn(&str) -> Option<OsString> = variable;
     let all = ["store", "oci:a", "oci-archive:a", "docker-archive:a", "docker", "podman", "registry"];
     for text in all {
