@@ -45,17 +45,22 @@ dest = "/app/hello"
 link = "static"
 "#
     ));
-    compile(&project.app().join("hello"), &["-static"]);
+    // The engine keeps layers by their content, so what one test removes another one may just find there.
+    compile(&project.app().join("hello"), &["-static", &format!("-DTEST=\"{name}\"")]);
     project
 }
 
-/// Compiles a program that tells its greeting, its arguments, its user and where it is, and writes there.
+/// Compiles a program that tells its greeting, its arguments, its user and where it is, and writes there. A text in TEST
+/// makes it one of its own.
 pub fn compile(to: &Path, options: &[&str]) {
     let source = to.with_extension("c");
     let text = r#"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#ifdef TEST
+__attribute__((used)) static const char test[] = TEST;
+#endif
 int main(int count, char **words) {
     char here[256];
     const char *greeting = getenv("GREETING");
