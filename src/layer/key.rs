@@ -59,6 +59,14 @@ pub fn shape(tree: &Tree, form: Form) -> Digest {
     Digest::finish(sum.0)
 }
 
+/// What the blocks of the last layer of a name are known by, in a project.
+pub fn blocks(project: &Digest, layer: &str, form: Form) -> Digest {
+    let mut sum = Sum::new("blocks", form);
+    sum.0.update(project.bytes());
+    sum.text(layer);
+    Digest::finish(sum.0)
+}
+
 /// A digest over texts and numbers, none of which runs into the next.
 struct Sum(Sha256);
 

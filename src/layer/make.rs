@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::blocks::{Past, Reuse};
 use super::done::Told;
 use super::key::{Form, key, shape};
 use super::known::Known;
 use super::look;
-use super::pack::{PackError, Packed, pack};
+use super::pack::{PackError, Packed, most_threads, run};
+use super::pipe::Pipe;
 use super::place::Placed;
 use super::recipes::{Recipe, Recipes};
 use super::record;
@@ -144,7 +146,6 @@ impl Bench {
             return Ok(One { packed, stored, key: Some(key) });
         }
         let packed = self.pack(ctx, job)?;
-        self.known.settle();
         let key = key(tree, job.form(), |content| self.known.id(content));
         if let Some(key) = &key {
             ctx.store.remember(LAYER, key, &record::write(&packed, tree));
@@ -183,10 +184,33 @@ impl Bench {
             }
         };
         let tree = self.tree(job);
+        let mut past = Past::recall(ctx, &self.known, &job.label, job.form());
+        if past.is_known() {
+            look::unknown(ctx, tree, &self.known, |_| true)?;
+        }
         let tree = if job.hard_links { twins(ctx, tree, &self.known)? } else { tree.into() };
-        let packed = pack(tree, job.compression, &ctx.store, ctx.jobs, &ctx.cancel, &progress, &self.known)?;
+        let reuse = past.reuse(ctx, &tree, &self.known)?;
+        let pipe = Pipe {
+            compression: job.compression,
+            store: &ctx.store,
+            threads: most_threads(&tree, ctx.jobs),
+            cancel: &ctx.cancel,
+            progress: &progress,
+            known: &self.known,
+            reuse: reuse.as_ref(),
+            #[cfg(test)]
+            damage: None,
+        };
+        let (packed, marks) = run(&tree, &pipe)?;
         ctx.say(Event::End { what: what.clone(), how: "packed" });
-        ctx.say(Event::Detail { text: format!("layer {}: packed, {} bytes", job.label, packed.tar_size) });
+        let (size, of) = (packed.tar_size, marks.len());
+        let text = match reuse.as_ref().map_or(0, Reuse::used) {
+            0 => format!("layer {}: packed, {size} bytes", job.label),
+            known => format!("layer {}: packed, {size} bytes, {known} of {of} blocks known", job.label),
+        };
+        ctx.say(Event::Detail { text });
+        self.known.settle();
+        past.remember(ctx, &tree, &self.known, (packed.descriptor.digest, marks))?;
         Ok(packed)
     }
 

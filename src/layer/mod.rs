@@ -3,6 +3,7 @@
 
 mod accounts;
 mod asked;
+mod blocks;
 mod bring;
 mod compress;
 mod done;
@@ -36,6 +37,7 @@ mod tar;
 mod tests;
 pub mod tree;
 mod twins;
+mod write;
 
 pub use asked::{Asked, ask};
 pub use bring::bring;

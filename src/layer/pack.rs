@@ -3,14 +3,15 @@
 
 use std::num::NonZeroUsize;
 
+use super::blocks::{Mark, Reuse};
 use super::compress::BLOCK;
-use super::known::{Known, is_program};
+use super::known::{Known, Reading, is_program};
 use super::look::Contents;
 use super::pipe::{Feed, Pipe, Stop};
-use super::read;
-use super::tar;
-use super::tree::{Body, Entry, Mode};
-use super::twins::{Firsts, Twinned};
+use super::read::{self, Source};
+use super::tree::{Body, Content, Entry, Mode};
+use super::twins::Twinned;
+use super::write::{Sink, write};
 use crate::error::{Error, Result};
 use crate::event::Cancel;
 use crate::facts::Facts;
@@ -71,27 +72,42 @@ pub fn pack<'a>(
     known: &Known,
 ) -> Result<Packed, PackError> {
     let tree = tree.into();
-    let threads = threads.get().min(most_blocks(&tree));
-    run(
-        &tree,
-        &Pipe {
-            compression,
-            store,
-            threads,
-            cancel,
-            progress,
-            known,
-            #[cfg(test)]
-            damage: None,
-        },
-    )
+    let threads = most_threads(&tree, threads);
+    let pipe = Pipe {
+        compression,
+        store,
+        threads,
+        cancel,
+        progress,
+        known,
+        reuse: None,
+        #[cfg(test)]
+        damage: None,
+    };
+    Ok(run(&tree, &pipe)?.0)
 }
 
-/// Packs one tree through a pipeline.
-pub(super) fn run(tree: &Twinned, pipe: &Pipe) -> Result<Packed, PackError> {
-    let (poured, (modes, facts)) = pipe.run(|feed| write(tree, pipe, feed))?;
+/// Packs one tree through a pipeline. Beside the layer, what was found out of its blocks: those from the first one on that was made.
+pub(super) fn run(tree: &Twinned, pipe: &Pipe) -> Result<(Packed, Vec<Mark>), PackError> {
+    match through(tree, pipe) {
+        Err(_) if pipe.reuse.is_some_and(Reuse::is_spoiled) => through(tree, &Pipe { reuse: None, ..*pipe }),
+        done => done,
+    }
+}
+
+fn through(tree: &Twinned, pipe: &Pipe) -> Result<(Packed, Vec<Mark>), PackError> {
+    let (poured, (modes, facts)) = pipe.run(|feed| {
+        let mut files = Files { pipe, feed, chunk: vec![0; CHUNK] };
+        write(tree, pipe.cancel, &mut files)
+    })?;
     let descriptor = Descriptor::new(pipe.compression.kind.layer(), poured.blob.digest, poured.blob.size);
-    Ok(Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes, facts })
+    let packed = Packed { descriptor, diff_id: poured.diff_id, tar_size: poured.tar_size, modes, facts };
+    Ok((packed, poured.marks))
+}
+
+/// How many threads there is something to do for.
+pub(super) fn most_threads(tree: &Twinned, threads: NonZeroUsize) -> usize {
+    threads.get().min(most_blocks(tree))
 }
 
 /// About how many blocks there can be to compress; more threads than that have nothing to do.
@@ -104,92 +120,81 @@ fn most_blocks(tree: &Twinned) -> usize {
     usize::try_from(total / BLOCK as u64).unwrap_or(usize::MAX).saturating_add(1)
 }
 
-/// Writes the whole tar and returns the entries' modes and what their contents say.
-fn write(tree: &Twinned, pipe: &Pipe, feed: &mut Feed) -> Result<(Vec<u16>, Contents), Stop> {
-    let (mut chunk, mut firsts) = (vec![0; CHUNK], Firsts::default());
-    let (mut modes, mut contents) = (Vec::with_capacity(tree.tree.len()), Contents::new());
-    for (at, (path, entry)) in tree.tree.iter().enumerate() {
-        pipe.cancel.check()?;
-        let number = tree.number(at);
-        let (mode, facts) = match number.and_then(|number| firsts.find(number, entry)) {
-            Some(first) => (begin(path, entry, first.mode, (0, Some(first.to)), feed)?, first.facts),
-            None => {
-                let (mode, program, facts) = write_entry(path, entry, pipe, &mut chunk, feed)?;
-                number.into_iter().for_each(|number| firsts.add(number, path, entry, mode, (program, &facts)));
-                (mode, facts)
+/// The contents of files on their way into a pipeline.
+struct Files<'p, 'f, 'c> {
+    pipe: &'p Pipe<'p>,
+    feed: &'f mut Feed<'c>,
+    chunk: Vec<u8>,
+}
+
+/// A content on its way.
+enum Open {
+    /// It is read, and so many bytes of it are at hand.
+    Read(Source, usize),
+    /// It may stand where nobody wants it; that is what it says.
+    Perhaps(Facts),
+}
+
+impl Sink for Files<'_, '_, '_> {
+    type Open = Open;
+
+    fn open(&mut self, entry: &Entry, content: &Content) -> Result<(bool, Open), Stop> {
+        if self.feed.is_passing() && !matches!(content, Content::Inline(_)) {
+            if let Some(fact) = self.pipe.known.fact(content) {
+                return Ok((fact.program, Open::Perhaps(fact.facts)));
+            }
+        }
+        let blame = |error: Error| PackError { item: Some(entry.item), error };
+        let mut source = read::content(content, self.pipe.store).map_err(blame)?;
+        let count = source.fill(&mut self.chunk).map_err(blame)?;
+        Ok((is_program(self.chunk.get(..count).unwrap_or_default()), Open::Read(source, count)))
+    }
+
+    fn entry(&mut self, path: &str, extent: u64) -> Result<(), Stop> {
+        self.feed.entry(path, extent)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.feed.put(bytes)
+    }
+
+    fn pour(&mut self, entry: &Entry, content: &Content, open: Open) -> Result<Facts, Stop> {
+        let blame = |error: Error| PackError { item: Some(entry.item), error };
+        let (known, chunk) = (self.pipe.known, &mut self.chunk);
+        let (mut source, mut count, mut reading, told) = match open {
+            Open::Read(source, count) => (source, count, Some(known.reading(content)), Facts::default()),
+            Open::Perhaps(facts) => {
+                let passed = self.feed.pass(content.size())?;
+                if passed == content.size() {
+                    return Ok(facts);
+                }
+                let mut source = read::content(content, self.pipe.store).map_err(blame)?;
+                source.skip(passed).map_err(blame)?;
+                known.count(content.size() - passed);
+                let count = source.fill(chunk).map_err(blame)?;
+                (source, count, None, facts)
             }
         };
-        modes.push(mode);
-        if !facts.is_empty() {
-            contents.insert(path.to_string(), facts);
+        while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {
+            reading.iter_mut().for_each(|reading| reading.piece(bytes));
+            self.feed.put(bytes)?;
+            count = source.fill(chunk).map_err(blame)?;
         }
+        source.finish().map_err(blame)?;
+        Ok(reading.map_or(told, Reading::end))
     }
-    feed.put(&tar::END)?;
-    Ok((modes, contents))
-}
-
-/// Writes what stands before the content of an entry, or a link in its place; its mode.
-fn begin(
-    path: &str,
-    entry: &Entry,
-    mode: u16,
-    (size, twin): (u64, Option<&str>),
-    feed: &mut Feed,
-) -> Result<u16, Stop> {
-    let mut header = Vec::new();
-    let blame = |error: Error| PackError { item: Some(entry.item), error };
-    tar::header(path, entry, mode, (size, twin), &mut header).map_err(blame)?;
-    feed.entry(path, (header.len() as u64).saturating_add(size).saturating_add(tar::padding(size) as u64))?;
-    feed.put(&header)?;
-    Ok(mode)
-}
-
-/// Writes a whole entry; its mode, whether its content is a program, and what it says.
-fn write_entry(
-    path: &str,
-    entry: &Entry,
-    pipe: &Pipe,
-    chunk: &mut [u8],
-    feed: &mut Feed,
-) -> Result<(u16, bool, Facts), Stop> {
-    let blame = |error: Error| PackError { item: Some(entry.item), error };
-    match &entry.body {
-        Body::Link(_) => Ok((begin(path, entry, LINK_MODE, (0, None), feed)?, false, Facts::default())),
-        Body::Directory | Body::Whiteout => match entry.mode {
-            Mode::Fixed(mode) => Ok((begin(path, entry, mode, (0, None), feed)?, false, Facts::default())),
-            Mode::ByContent => {
-                Err(blame(Error::bug(format!("packing the entry `{path}`: its mode is not set"))).into())
-            }
-        },
-        Body::File(content) => {
-            let mut source = read::content(content, pipe.store).map_err(blame)?;
-            let mut count = source.fill(chunk).map_err(blame)?;
-            let first = chunk.get(..count).unwrap_or_default();
-            let (mode, program) = (file_mode(entry.mode, first), is_program(first));
-            begin(path, entry, mode, (content.size(), None), feed)?;
-            let mut reading = pipe.known.reading(content);
-            while let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) {
-                reading.piece(bytes);
-                feed.put(bytes)?;
-                count = source.fill(chunk).map_err(blame)?;
-            }
-            source.finish().map_err(blame)?;
-            end(content.size(), feed)?;
-            Ok((mode, program, reading.end()))
-        }
-    }
-}
-
-/// Fills up the last block of a content.
-fn end(size: u64, feed: &mut Feed) -> Result<(), Stop> {
-    feed.put(tar::END.get(..tar::padding(size)).unwrap_or_default())
 }
 
 /// A file's mode, given its first bytes.
 pub fn file_mode(mode: Mode, first: &[u8]) -> u16 {
+    mode_of(mode, is_program(first))
+}
+
+/// A file's mode, given whether its first bytes make it a program.
+pub(super) fn mode_of(mode: Mode, program: bool) -> u16 {
     match mode {
         Mode::Fixed(mode) => mode,
-        Mode::ByContent if is_program(first) => PROGRAM_MODE,
+        Mode::ByContent if program => PROGRAM_MODE,
         Mode::ByContent => PLAIN_MODE,
     }
 }

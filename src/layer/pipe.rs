@@ -12,6 +12,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle, scope};
 use libdeflater::crc32;
 use sha2::{Digest as _, Sha256};
 
+use super::blocks::{Mark, Reuse, Summed};
 use super::compress::{self, BLOCK, Block, Trailer};
 use super::known::Known;
 use super::pack::PackError;
@@ -41,6 +42,8 @@ pub struct Pipe<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Told what the contents say.
     pub known: &'a Known,
+    /// What an old blob gives.
+    pub reuse: Option<&'a Reuse<'a>>,
     /// Spoils a compressed block (its index, its bytes) before it is proved.
     #[cfg(test)]
     pub damage: Option<fn(u64, &mut Vec<u8>)>,
@@ -54,6 +57,8 @@ pub struct Poured {
     pub diff_id: DiffId,
     /// The bytes of the tar.
     pub tar_size: u64,
+    /// What was found out of all blocks.
+    pub marks: Vec<Mark>,
 }
 
 /// Why filling ended early.
@@ -75,6 +80,8 @@ impl<E: Into<PackError>> From<E> for Stop {
 struct Slot {
     index: u64,
     last: bool,
+    /// Whether it is the block that an old layer had there, whose contents may have changed elsewhere.
+    proved: bool,
     bytes: Vec<u8>,
     packed: Vec<u8>,
 }
@@ -91,30 +98,64 @@ pub struct Feed<'a> {
     free: Receiver<Slot>,
     next: SyncSender<Slot>,
     slot: Slot,
+    /// Which block is open, and how many bytes are in it.
+    at: u64,
+    full: usize,
+    /// Blocks before this one are counted and not made.
+    from: u64,
+}
+
+/// Whether a block with so many bytes in it ends before an entry of this path, which takes so many bytes of the tar. It does if the entry
+/// has no room in it, so that the blocks of a large file begin with the file; and now and then by the path alone, so that blocks
+/// far behind an entry that came or went are cut where they were before (`docs/format-1.md`).
+pub fn ends_before(full: usize, path: &str, extent: u64) -> bool {
+    let overflows = (full as u64).saturating_add(extent) > BLOCK as u64;
+    full > 0 && (overflows || full >= LEAST && crc32(path.as_bytes()).is_multiple_of(ONE_IN))
 }
 
 impl Feed<'_> {
+    /// Whether the open block is one that is not made.
+    pub fn is_passing(&self) -> bool {
+        self.at < self.from
+    }
+
     /// Takes the next bytes of the tar, however they are cut.
     pub fn put(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
         while !bytes.is_empty() {
-            if self.slot.bytes.len() == BLOCK {
+            if self.full == BLOCK {
                 self.turn()?;
             }
-            let room = BLOCK - self.slot.bytes.len();
+            let room = BLOCK - self.full;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.slot.bytes.extend_from_slice(now);
+            if !self.is_passing() {
+                self.slot.bytes.extend_from_slice(now);
+            }
+            self.full += now.len();
             bytes = later;
         }
         Ok(())
     }
 
-    /// Says that an entry of this path begins, and how many bytes of the tar it takes. A block ends here if the entry has no room in
-    /// it, so that the blocks of a large file begin with the file; and now and then by the path alone, so that blocks
-    /// far behind an entry that came or went are cut where they were before (`docs/format-1.md`).
+    /// Passes over those of the next bytes that stand in blocks that are not made; how many of `most` that are.
+    pub fn pass(&mut self, most: u64) -> Result<u64, Stop> {
+        let mut passed = 0;
+        while passed < most {
+            if self.full == BLOCK {
+                self.turn()?;
+            }
+            if !self.is_passing() {
+                break;
+            }
+            let now = (BLOCK - self.full).min(usize::try_from(most - passed).unwrap_or(BLOCK));
+            self.full += now;
+            passed += now as u64;
+        }
+        Ok(passed)
+    }
+
+    /// Says that an entry of this path begins, and how many bytes of the tar it takes.
     pub fn entry(&mut self, path: &str, extent: u64) -> Result<(), Stop> {
-        let full = self.slot.bytes.len();
-        let overflows = (full as u64).saturating_add(extent) > BLOCK as u64;
-        if full > 0 && (overflows || full >= LEAST && crc32(path.as_bytes()).is_multiple_of(ONE_IN)) {
+        if ends_before(self.full, path, extent) {
             self.turn()?;
         }
         Ok(())
@@ -123,8 +164,14 @@ impl Feed<'_> {
     /// Hands a full slot on and begins the next one.
     fn turn(&mut self) -> Result<(), Stop> {
         self.cancel.check()?;
+        let made = !self.is_passing();
+        self.at += 1;
+        self.full = 0;
+        if !made {
+            return Ok(());
+        }
         let mut fresh = self.free.recv().map_err(|_| Stop::Elsewhere)?;
-        fresh.index = self.slot.index + 1;
+        fresh.index = self.at;
         fresh.bytes.clear();
         fresh.bytes.reserve_exact(BLOCK);
         let full = mem::replace(&mut self.slot, fresh);
@@ -133,6 +180,9 @@ impl Feed<'_> {
 
     fn finish(mut self) -> Result<(), Stop> {
         self.cancel.check()?;
+        if self.is_passing() {
+            return Err(Error::bug("packing a layer: it ends before the first block that is to be made").into());
+        }
         self.slot.last = true;
         self.next.send(self.slot).map_err(|_| Stop::Elsewhere)
     }
@@ -157,10 +207,11 @@ impl Pipe<'_> {
                 spawn(scope, move || self.work(&hashed, &to_write))?;
             }
             drop((hashed, to_write));
-            let hasher = spawn(scope, move || hash(self.compression.kind, filled, to_pack))?;
-            let cancel = self.cancel;
+            let hasher = spawn(scope, move || self.hash(filled, to_pack))?;
+            let (cancel, from) = (self.cancel, self.first());
             let filler = spawn(scope, move || {
-                let mut feed = Feed { cancel, free, next: to_hash, slot: Slot::default() };
+                let slot = Slot { index: from, ..Slot::default() };
+                let mut feed = Feed { cancel, free, next: to_hash, slot, at: 0, full: 0, from };
                 let value = fill(&mut feed)?;
                 feed.finish()?;
                 Ok(value)
@@ -169,13 +220,18 @@ impl Pipe<'_> {
             (1..depth).for_each(|_| drop(to_fill.send(Slot::default())));
             let written = self.write(packed, to_fill, &mut draft);
             let (filled, summed) = (join(filler)?, join(hasher)?);
-            let tar_size = written?;
+            let written = written?;
             let value = filled.map_err(|stop| match stop {
                 Stop::Failed(error) => error,
                 Stop::Elsewhere => Error::bug("packing a layer: a thread ended too early").into(),
             })?;
-            Ok((self.publish(draft, summed, tar_size)?, value))
+            Ok((self.publish(draft, summed, written)?, value))
         })
+    }
+
+    /// The first block that is made.
+    fn first(&self) -> u64 {
+        self.reuse.map_or(0, |reuse| reuse.from() as u64)
     }
 
     /// Compresses slots until no more come. A panic is an outcome too: without one, the others would wait for its slot.
@@ -192,9 +248,14 @@ impl Pipe<'_> {
         }
     }
 
-    /// Compresses one slot and proves that it can be read back.
+    /// Compresses one slot and proves that it can be read back, unless it was done before.
     fn compress(&self, slot: &mut Slot, scratch: &mut Vec<u8>) -> Result<()> {
         let mut packed = mem::take(&mut slot.packed);
+        let (at, content) = ((slot.index, slot.proved), &slot.bytes);
+        if !slot.last && self.reuse.is_some_and(|reuse| reuse.part(at, content, &mut packed, scratch)) {
+            slot.packed = packed;
+            return Ok(());
+        }
         compress::pack(self.compression, slot.block(), &mut packed)?;
         #[cfg(test)]
         if let Some(damage) = self.damage {
@@ -205,49 +266,77 @@ impl Pipe<'_> {
         Ok(())
     }
 
-    /// Writes what comes in the order of the tar and gives the slots back; the bytes of the tar.
-    fn write(&self, packed: Receiver<(Slot, Result<()>)>, to_fill: SyncSender<Slot>, draft: &mut Draft) -> Result<u64> {
-        put(draft, compress::head(self.compression.kind))?;
-        let (mut early, mut next, mut size) = (BTreeMap::new(), 0, 0);
+    /// Sums up the tar on its way; a tar that is not compressed gets its digest where it is written. Beside that, the sums before each block.
+    fn hash(&self, filled: Receiver<Slot>, to_pack: SyncSender<Slot>) -> (Option<Digest>, Trailer, Vec<Summed>) {
+        let (mut hasher, mut trailer) = self.reuse.map(Reuse::sums).unwrap_or_default();
+        let (compression, mut sums) = (self.compression.kind, Vec::new());
+        let summed = |hasher: &Sha256, trailer: &Trailer| match compression {
+            Compression::None => Summed::default(),
+            _ => Summed { crc: trailer.crc(), state: Digest::state(hasher) },
+        };
+        let mut before = summed(&hasher, &trailer);
+        for mut slot in filled {
+            if compression != Compression::None {
+                hasher.update(slot.block().content);
+            }
+            if compression == Compression::Gzip {
+                trailer.update(slot.block().content);
+            }
+            let after = summed(&hasher, &trailer);
+            slot.proved = self.reuse.is_some_and(|reuse| reuse.proves(slot.index, &before, &after));
+            sums.push(std::mem::replace(&mut before, after));
+            if to_pack.send(slot).is_err() {
+                break;
+            }
+        }
+        ((compression != Compression::None).then(|| Digest::finish(hasher)), trailer, sums)
+    }
+
+    /// Writes what comes in the order of the tar and gives the slots back. The bytes of the tar, and what was found out of each block.
+    fn write(
+        &self,
+        packed: Receiver<(Slot, Result<()>)>,
+        to_fill: SyncSender<Slot>,
+        draft: &mut Draft,
+    ) -> Result<(u64, Vec<Mark>)> {
+        match self.reuse {
+            Some(reuse) => reuse.begin(draft)?,
+            None => put(draft, compress::head(self.compression.kind))?,
+        }
+        let mut size = self.reuse.map_or(0, Reuse::passed);
+        let (mut early, mut next, mut marks) = (BTreeMap::new(), self.first(), Vec::new());
         for (slot, outcome) in packed {
             early.insert(slot.index, (slot, outcome));
             while let Some((slot, outcome)) = early.remove(&next) {
                 outcome?;
+                let blob = draft.state();
                 put(draft, &slot.packed)?;
-                size += slot.block().content.len() as u64;
+                let (length, packed) = (slot.bytes.len(), slot.packed.len());
+                marks.push(Mark { size: length as u32, packed: packed as u32, tar: Summed::default(), blob });
+                size += length as u64;
                 (self.progress)(size);
                 next += 1;
                 // The filler may have ended already; then nobody needs the slot.
                 let _ = to_fill.send(slot);
             }
         }
-        Ok(size)
+        Ok((size, marks))
     }
 
-    fn publish(&self, mut draft: Draft, (tar, trailer): (Option<Digest>, Trailer), tar_size: u64) -> Result<Poured> {
+    fn publish(
+        &self,
+        mut draft: Draft,
+        (tar, trailer, sums): (Option<Digest>, Trailer, Vec<Summed>),
+        (tar_size, mut marks): (u64, Vec<Mark>),
+    ) -> Result<Poured> {
         if self.compression.kind == Compression::Gzip {
             put(&mut draft, &trailer.bytes())?;
         }
         let blob = draft.finish(None)?;
-        Ok(Poured { blob, diff_id: DiffId(tar.unwrap_or(blob.digest)), tar_size })
+        marks.iter_mut().zip(sums).for_each(|(mark, sum)| mark.tar = sum);
+        let marks = self.reuse.iter().flat_map(|reuse| reuse.marks()).cloned().chain(marks).collect();
+        Ok(Poured { blob, diff_id: DiffId(tar.unwrap_or(blob.digest)), tar_size, marks })
     }
-}
-
-/// Sums up the tar on its way; a tar that is not compressed gets its digest where it is written.
-fn hash(compression: Compression, filled: Receiver<Slot>, to_pack: SyncSender<Slot>) -> (Option<Digest>, Trailer) {
-    let (mut hasher, mut trailer) = (Sha256::new(), Trailer::default());
-    for slot in filled {
-        if compression != Compression::None {
-            hasher.update(slot.block().content);
-        }
-        if compression == Compression::Gzip {
-            trailer.update(slot.block().content);
-        }
-        if to_pack.send(slot).is_err() {
-            break;
-        }
-    }
-    ((compression != Compression::None).then(|| Digest::finish(hasher)), trailer)
 }
 
 fn put(draft: &mut Draft, bytes: &[u8]) -> Result<()> {

@@ -130,6 +130,19 @@ impl Source {
         Ok(done)
     }
 
+    /// Passes over the next bytes, which nobody wants.
+    pub fn skip(&mut self, count: u64) -> Result<()> {
+        let Some(left) = self.left.checked_sub(count) else { return Err(self.short()) };
+        let by = SeekFrom::Current(i64::try_from(count).unwrap_or(i64::MAX));
+        let sought = match &mut self.from {
+            From::Memory(bytes) => bytes.seek(by),
+            From::Disk { file, .. } | From::Store(file, _) => file.seek(by),
+        };
+        sought.map_err(|cause| self.failed(cause))?;
+        self.left = left;
+        Ok(())
+    }
+
     /// Ends the reading: of a file nothing may follow, and it must still be what was seen.
     pub fn finish(mut self) -> Result<()> {
         let more = matches!(self.from, From::Disk { .. }) && self.next(&mut [0])? != 0;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::known::Known;
 use super::look;
-use super::pack::{PLAIN_MODE, PROGRAM_MODE, PackError};
+use super::pack::{PackError, mode_of};
 use super::read;
-use super::tree::{Body, Content, Entry, Mode, Tree};
+use super::tree::{Body, Content, Entry, Tree};
 use crate::ctx::Ctx;
 use crate::facts::Facts;
 use crate::oci::Digest;
@@ -89,11 +89,7 @@ impl<'a> Firsts<'a> {
     /// The file that this entry can be a link to, if one was written.
     pub fn find(&self, number: u32, entry: &Entry) -> Option<Linked<'a>> {
         let (program, facts) = self.contents.get(&number)?;
-        let mode = match entry.mode {
-            Mode::Fixed(mode) => mode,
-            Mode::ByContent if *program => PROGRAM_MODE,
-            Mode::ByContent => PLAIN_MODE,
-        };
+        let mode = mode_of(entry.mode, *program);
         let to = self.paths.get(&(number, mode, entry.uid, entry.gid, entry.capabilities))?;
         Some(Linked { to, mode, facts: facts.clone() })
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::digest::common::hazmat::SerializableState;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -21,6 +22,16 @@ impl Digest {
     /// The digest that a finished hasher holds.
     pub fn finish(hasher: Sha256) -> Digest {
         Digest(hasher.finalize().into())
+    }
+
+    /// All that a hasher knows of the bytes that it took, from which [`Digest::resumed`] goes on.
+    pub fn state(hasher: &Sha256) -> Vec<u8> {
+        hasher.serialize().to_vec()
+    }
+
+    /// A hasher that took the bytes that a state speaks of; `None` where it is no state.
+    pub fn resumed(state: &[u8]) -> Option<Sha256> {
+        Sha256::deserialize(state.try_into().ok()?).ok()
     }
 
     /// The digest that these 32 bytes are.

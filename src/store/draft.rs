@@ -101,6 +101,11 @@ impl Draft {
         self.size
     }
 
+    /// The state of the digest of what was written so far.
+    pub fn state(&self) -> Vec<u8> {
+        Digest::state(&self.hasher)
+    }
+
     /// The error for a failed write to this draft.
     pub fn failed(&self, cause: io::Error) -> Error {
         Error::io(format!("writing to the store `{}`", self.store.root().display()), cause)

@@ -48,6 +48,16 @@ pub fn pack(encoding: Encoding, block: Block, out: &mut Vec<u8>) -> Result<()> {
     }
 }
 
+/// Whether `packed`, as [`seal`] leaves a block that is not the last one, is read back as this content; `scratch` is room to work in.
+pub fn gives(compression: Compression, packed: &mut Vec<u8>, content: &[u8], scratch: &mut Vec<u8>) -> bool {
+    let block = Block { content, last: false };
+    match compression {
+        Compression::None => packed == content,
+        Compression::Gzip => gzip::gives(block, packed),
+        Compression::Zstd => zstd::reads_back(block, packed, scratch),
+    }
+}
+
 /// Fails unless `packed` is read back as the block, and makes it ready to stand before the next one; `scratch` is room to work in.
 pub fn seal(compression: Compression, block: Block, packed: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<()> {
     let whole = match compression {

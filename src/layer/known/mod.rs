@@ -7,7 +7,7 @@
 mod reading;
 pub mod table;
 
-pub use reading::is_program;
+pub use reading::{Reading, is_program};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -81,6 +81,11 @@ impl Known {
         };
         let old = recalled.and_then(|bytes| Table::read(&bytes)).unwrap_or_default();
         Known { place: Some(place), old, ..Known::default() }
+    }
+
+    /// What stands for the project among things that are remembered; `None` where nothing is.
+    pub fn place(&self) -> Option<Digest> {
+        self.place
     }
 
     /// What is known of a content; nothing that was found out since [`Known::settle`].
@@ -169,8 +174,8 @@ impl Known {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a content that is read.
-    fn count(&self, bytes: u64) {
+    /// Counts a content of which so many bytes are read.
+    pub(super) fn count(&self, bytes: u64) {
         self.read.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

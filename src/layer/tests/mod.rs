@@ -2,6 +2,7 @@
 
 mod headers;
 mod pipeline;
+mod reuse;
 mod sources;
 mod twins;
 
@@ -126,7 +127,7 @@ pub fn run_with<'a>(tree: &Tree, home: &'a Home, change: impl FnOnce(&mut Pipe<'
     let cancel: &'static Cancel = Box::leak(Box::default());
     let known: &'static Known = Box::leak(Box::default());
     let (compression, store) = (Compression::Gzip.into(), &home.1);
-    let mut pipe = Pipe { compression, store, threads: 2, cancel, progress: &|_| (), known, damage: None };
+    let mut pipe = Pipe { compression, store, threads: 2, cancel, progress: &|_| (), known, reuse: None, damage: None };
     change(&mut pipe);
-    run(&tree.into(), &pipe)
+    Ok(run(&tree.into(), &pipe)?.0)
 }

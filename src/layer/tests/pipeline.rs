@@ -85,6 +85,7 @@ fn pour(compression: Compression, content: &[u8], step: usize) -> Poured {
         cancel: &cancel,
         progress: &|_| (),
         known,
+        reuse: None,
         damage: None,
     };
     let poured: Result<(Poured, ()), PackError> =
