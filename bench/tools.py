@@ -100,11 +100,16 @@ def limits(source):
     ]
 
 
-def ceiling(program, source):
-    """The work that cannot be left out, and no more: `benches/ceiling.rs`, run as `PROGRAM SOURCE OUTPUT`."""
+def stored(entry):
+    """The same into the store alone."""
+    return Entry(f"{entry.name}, into the store", "ours", entry.command.replace(" -o oci:{out}/oci", ""))
+
+
+def ceiling(program, source, kinds=("gzip", "zstd")):
+    """The work that cannot be left out, and no more: `benches/ceiling.rs`, run as `PROGRAM SOURCE OUTPUT [KIND]`."""
+    names = {"gzip": "ceiling", "zstd": "ceiling, zstd -3", "none": "ceiling, not compressed"}
     run = f"{shlex.quote(program)} {source} {{out}}/out"
-    gzip = Entry("ceiling", "limit", run, output="out")
-    return [gzip, Entry("ceiling, zstd -3", "limit", f"{run} zstd", output="out")] if program else []
+    return [Entry(names[kind], "limit", f"{run} {kind}", output="out") for kind in kinds] if program else []
 
 
 def versions(programs):

@@ -139,10 +139,10 @@ impl Sink for Files<'_, '_, '_> {
     type Open = Open;
 
     fn open(&mut self, entry: &Entry, content: &Content) -> Result<(bool, Open), Stop> {
-        if self.feed.is_passing() && !matches!(content, Content::Inline(_)) {
-            if let Some(fact) = self.pipe.known.fact(content) {
-                return Ok((fact.program, Open::Perhaps(fact.facts)));
-            }
+        let passing = self.feed.is_passing() && !matches!(content, Content::Inline(_));
+        let known = if passing { self.pipe.known.fact(content) } else { None };
+        if let Some(fact) = known {
+            return Ok((fact.program, Open::Perhaps(fact.facts)));
         }
         let blame = |error: Error| PackError { item: Some(entry.item), error };
         let mut source = read::content(content, self.pipe.store).map_err(blame)?;

@@ -17,6 +17,7 @@ mod elsewhere;
 mod files;
 mod kept;
 mod memo;
+mod parts;
 mod seen;
 mod tidy;
 mod turn;
@@ -26,6 +27,7 @@ pub use draft::{Draft, Hashed};
 pub use elsewhere::Elsewhere;
 pub use files::digest;
 pub use kept::Kept;
+pub use parts::Parts;
 pub use seen::{Moment, Seen};
 pub use tidy::{Choice, Held, Reach, Thing, Tidy, Wish, choose};
 pub use turn::Turn;
@@ -120,11 +122,6 @@ impl Store {
         }
         self.lock(&self.0.verified).insert(*digest);
         Ok(Some((file, size)))
-    }
-
-    /// A file that has the name of a blob. Nothing of it was verified: whoever reads a part proves that part.
-    pub fn peek(&self, digest: &Digest) -> Result<Option<File>> {
-        Ok(files::open(&self.blob_path(digest))?.map(|(file, _)| file))
     }
 
     /// All bytes of a small blob; `limit` bounds what is read.

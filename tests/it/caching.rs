@@ -177,6 +177,69 @@ fn a_wrong_memory_is_told_of_and_forgotten() {
     assert_eq!(ends.last(), Some(&(Some(0), true)), "{ends:?}");
 }
 
+/// How many blocks of how many were known.
+fn blocks(done: &Done) -> (u64, u64) {
+    let words = || done.stderr.split_whitespace();
+    let numbers = words()
+        .zip(words().skip(2))
+        .zip(words().skip(3))
+        .filter(|((_, of), what)| *what == "blocks" && of.parse::<u64>().is_ok());
+    let numbers: Vec<_> = numbers.map(|((known, of), _)| (known.parse().unwrap(), of.parse().unwrap())).collect();
+    numbers.first().copied().unwrap_or_default()
+}
+
+#[test]
+fn what_changed_of_a_large_layer_is_made_anew_and_no_more() {
+    let text = |at: u32| (0..9000).map(|line| format!("{at} {} {line}\n", at * line)).collect::<String>();
+    let project = Project::of(&rooted(&scratch("[[file]]\nsrc = \"tree\"\ndest = \"/t\"\n")));
+    let project = (10..50).fold(project, |project, at| project.file(&format!("tree/{at}"), text(at)));
+    sleep(GRAIN);
+    project.run(["build"]).success();
+    let change = |path: &str, what: &str| {
+        let mut bytes = fs::read(project.path(path)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes.splice(middle..middle + what.len(), what.bytes());
+        project.write(path, bytes);
+        sleep(GRAIN);
+    };
+    let again = |words: &[&str]| {
+        let done = project.run(["-v"].iter().chain(words)).success();
+        assert_eq!(done.digest(), fresh(&project), "{words:?}");
+        (told(&done), blocks(&done))
+    };
+    change("tree/40", "x");
+    let (told, (known, of)) = again(&["build"]);
+    assert!(of >= 5 && known == of - 2, "{known} of {of}: {told}");
+    assert!(told.starts_with("read 1") && told.ends_with(" packed 1"), "not the 30 files before it: {told}");
+    // As in a fresh checkout, where every file looks new.
+    change("tree/20", "y");
+    let (_, (known, of)) = again(&["--paranoid", "build"]);
+    assert_eq!(known, of - 2);
+    project.write("tree/41", "short now");
+    project.write("tree/25a", "new");
+    fs::remove_file(project.path("tree/12")).unwrap();
+    sleep(GRAIN);
+    let (_, (known, _)) = again(&["build"]);
+    assert!(known > 0);
+    // A bit of each blob is another one: nothing of that is used, or the block where it is is made anew.
+    let blobs = || files(&project.store().join("blobs"));
+    for round in 0..3 {
+        for blob in blobs() {
+            let mut bytes = fs::read(&blob).unwrap();
+            let at = bytes.len() * round / 3;
+            bytes[at] ^= 1;
+            fs::write(&blob, bytes).unwrap();
+        }
+        change("tree/30", &round.to_string());
+        again(&["build"]);
+    }
+    blobs().iter().for_each(|blob| fs::remove_file(blob).unwrap());
+    change("tree/30", "-");
+    assert_eq!(again(&["build"]).1, (0, 0));
+    change("tree/30", "+");
+    assert_eq!(again(&["--no-cache", "build"]).1, (0, 0));
+}
+
 /// Something that becomes of a store or of files between two builds.
 #[derive(Clone, Debug)]
 enum Event {

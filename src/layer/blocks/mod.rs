@@ -9,9 +9,7 @@ mod past;
 mod table;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
@@ -20,7 +18,7 @@ use super::compress::{self, Trailer};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::oci::media::Compression;
-use crate::store::Draft;
+use crate::store::{Draft, Parts};
 
 pub use keys::keys;
 pub use past::Past;
@@ -64,7 +62,7 @@ enum Part {
 /// What an old blob gives to a new one.
 pub struct Reuse<'a> {
     table: &'a Table,
-    file: File,
+    old: Parts,
     compression: Compression,
     /// So many blocks at the begin are what they were.
     from: usize,
@@ -78,7 +76,7 @@ pub struct Reuse<'a> {
 
 impl<'a> Reuse<'a> {
     /// What the blob of a table, open here, gives to a layer of these blocks; nothing where that is no block.
-    pub fn find(table: &'a Table, keys: &[Digest], compression: Compression, file: File) -> Option<Reuse<'a>> {
+    pub fn find(table: &'a Table, keys: &[Digest], compression: Compression, old: Parts) -> Option<Reuse<'a>> {
         let (_, rows) = table.rows.split_last()?;
         let most = keys.len().saturating_sub(1);
         let from = rows.iter().zip(keys).take(most).take_while(|(row, key)| row.key == **key).count();
@@ -94,7 +92,7 @@ impl<'a> Reuse<'a> {
         let starts = starts.collect();
         let (used, spoiled) = (AtomicU64::new(from as u64), AtomicBool::new(false));
         let useful = from > 0 || parts.iter().any(|part| !matches!(part, Part::Nowhere));
-        useful.then_some(Reuse { table, file, compression, from, parts, starts, used, spoiled })
+        useful.then_some(Reuse { table, old, compression, from, parts, starts, used, spoiled })
     }
 
     /// How many blocks at the begin need not be made.
@@ -139,7 +137,7 @@ impl<'a> Reuse<'a> {
         while at < end {
             let count = CHUNK.min(usize::try_from(end - at).unwrap_or(CHUNK));
             let room = &mut chunk[..count];
-            if self.file.read_exact_at(room, at).is_err() {
+            if !self.old.read(at, room) {
                 return Err(self.spoil());
             }
             io::Write::write_all(draft, room).map_err(|cause| draft.failed(cause))?;
@@ -202,7 +200,7 @@ impl<'a> Reuse<'a> {
     fn read(&self, at: usize, packed: &mut Vec<u8>) -> Option<()> {
         let (mark, next) = (&self.table.rows.get(at)?.mark, &self.table.rows.get(at + 1)?.mark);
         packed.resize(mark.packed as usize, 0);
-        self.file.read_exact_at(packed, self.starts.get(at)?.1).ok()?;
+        self.old.read(self.starts.get(at)?.1, packed).then_some(())?;
         let mut hasher = Digest::resumed(&mark.blob)?;
         hasher.update(&*packed);
         (Digest::state(&hasher) == next.blob).then_some(())

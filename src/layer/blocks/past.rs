@@ -41,8 +41,8 @@ impl Past {
         let Some(table) = &self.table else { return Ok(None) };
         self.keys = keys(tree, known, &ctx.cancel)?;
         let Some(keys) = &self.keys else { return Ok(None) };
-        let file = ctx.store.peek(&table.blob)?;
-        Ok(file.and_then(|file| Reuse::find(table, keys, self.form.compression.kind, file)))
+        let old = ctx.store.parts(&table.blob)?;
+        Ok(old.and_then(|old| Reuse::find(table, keys, self.form.compression.kind, old)))
     }
 
     /// Remembers the layer that was made of this tree, for the next one.

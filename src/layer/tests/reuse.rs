@@ -14,6 +14,7 @@ use crate::oci::Digest;
 use crate::oci::media::Compression;
 
 type Files = Vec<(String, Entry)>;
+type Change = (&'static str, fn(&mut Files));
 
 /// Small files, a large one, and small ones behind it: about ten blocks.
 fn files() -> Files {
@@ -53,8 +54,8 @@ fn first(tree: &Tree, compression: Compression, home: &Home) -> Table {
 
 /// Packs a tree after another one; the layer, its table, and how many blocks were known.
 fn second(table: &Table, tree: &Tree, compression: Compression, home: &Home) -> (Packed, Table, u64) {
-    let file = home.1.peek(&table.blob).unwrap();
-    let reuse = file.and_then(|file| Reuse::find(table, &keys_of(tree), compression, file));
+    let old = home.1.parts(&table.blob).unwrap();
+    let reuse = old.and_then(|old| Reuse::find(table, &keys_of(tree), compression, old));
     let (packed, table) = packed(tree, compression, home, reuse.as_ref());
     (packed, table, reuse.as_ref().map_or(0, Reuse::used))
 }
@@ -65,7 +66,7 @@ fn after(table: &Table, tree: &Tree, compression: Compression, home: &Home) -> (
 }
 
 /// Ways in which a tree may change.
-fn changes() -> Vec<(&'static str, fn(&mut Files))> {
+fn changes() -> Vec<Change> {
     fn at<'a>(files: &'a mut Files, path: &str) -> &'a mut Entry {
         &mut files.iter_mut().find(|(name, _)| name == path).unwrap().1
     }
