@@ -35,6 +35,7 @@ mod machines;
 mod mock;
 mod nginx;
 mod offline;
+mod own;
 mod packages;
 mod peers;
 mod places;
