@@ -8,6 +8,7 @@ mod check;
 mod checks;
 mod config;
 mod defaults;
+pub mod glance;
 pub mod grammar;
 pub mod inputs;
 mod items;
