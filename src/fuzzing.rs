@@ -172,7 +172,8 @@ fn image_toml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let nowhere = PathBuf::from("/nowhere");
     let text = Arc::new(Text { path: "image.toml".into(), text: text.into() });
-    let location = Location { text, file: nowhere.join("image.toml"), directory: nowhere.clone(), around: nowhere };
+    let (file, directory) = (nowhere.join("image.toml"), nowhere.clone());
+    let location = Location { text, file, directory, around: nowhere, root: None };
     let read = manifest::read(&location, &Outside { sets: &[], env: &|_| None });
     let shown = render::text(&read.report, false);
     clean(&shown);

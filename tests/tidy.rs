@@ -38,6 +38,8 @@ const WORLD: &[(&str, &[&str])] = &[
             "trust/scan/update.rs",
             "cli/init/",
             "cli/ci.rs",
+            // The directory of the manual pages is made.
+            "cli/man.rs",
         ],
     ),
     (

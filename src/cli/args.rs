@@ -14,6 +14,7 @@ mod trust;
 mod update;
 mod verify;
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -212,6 +213,16 @@ pub enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Prints what may stand at a place of a command line; the scripts of `completions` ask for it
+    #[command(hide = true)]
+    Complete {
+        /// Which of the words is typed, from 0
+        #[arg(value_name = "N")]
+        at: usize,
+        /// The words
+        #[arg(value_name = "WORD", last = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
     },
 }
 

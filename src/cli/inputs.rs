@@ -7,7 +7,8 @@ use crate::manifest::{Base, Manifest, What, Whence};
 
 /// The files and directories that a manifest names.
 pub fn inputs(manifest: &Manifest) -> BTreeSet<PathBuf> {
-    let mut paths = BTreeSet::new();
+    // What all members have in common is an input of each.
+    let mut paths: BTreeSet<PathBuf> = manifest.shared.iter().map(|shared| shared.root.file.clone()).collect();
     for image in &manifest.images {
         if let Base::Layout(local) | Base::Archive(local) = &image.base.0 {
             paths.insert(local.path.clone());

@@ -6,7 +6,7 @@ use clap_mangen::Man;
 
 use super::args::grammar;
 use super::terminal::Terminal;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::ship;
 
 /// Prints the manual page of the program, or writes it and one for each command into a directory.
@@ -17,11 +17,16 @@ pub fn run(terminal: &Terminal, directory: Option<&Path>) -> Result<u8> {
         terminal.result(&String::from_utf8_lossy(&page(&whole)?))?;
         return Ok(0);
     };
+    let failed =
+        |cause| Error::io(format!("making the directory `{}`", printable(&directory.to_string_lossy())), cause);
+    std::fs::create_dir_all(directory).map_err(failed)?;
     let mut ahead = vec![whole];
     while let Some(command) = ahead.pop() {
         let name = command.get_display_name().unwrap_or(command.get_name()).to_string();
         ship::receipt(&directory.join(format!("{name}.1")), &page(&command)?)?;
-        ahead.extend(command.get_subcommands().filter(|inner| inner.get_name() != "help").cloned());
+        ahead.extend(
+            command.get_subcommands().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set()).cloned(),
+        );
     }
     Ok(0)
 }

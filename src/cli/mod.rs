@@ -81,6 +81,7 @@ fn run(arguments: &Arguments, terminal: &Terminal) -> Result<u8> {
     match &arguments.command {
         Command::Schema { of } => return schema::run(terminal, *of),
         Command::Completions { shell } => return completions::run(terminal, *shell),
+        Command::Complete { at, words } => return completions::words(terminal, *at, words),
         Command::Man { dir } => return man::run(terminal, dir.as_deref()),
         Command::Check(Check { explain: None, .. }) => {}
         Command::Scan(options) if options.attach.is_none() => {}
@@ -142,7 +143,7 @@ async fn command(command: &Command, session: &Session<'_>) -> Result<u8> {
         Command::Login(options) => login::login(session, options).await,
         Command::Logout { host } => login::logout(session, host).await,
         Command::Doctor { name } => doctor::run(session, name.as_deref()).await,
-        Command::Schema { .. } | Command::Completions { .. } | Command::Man { .. } => {
+        Command::Schema { .. } | Command::Completions { .. } | Command::Complete { .. } | Command::Man { .. } => {
             Err(Error::bug("this command needs no runtime"))
         }
     }

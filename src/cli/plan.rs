@@ -8,6 +8,7 @@ use super::session::Session;
 use crate::error::{Result, printable};
 use crate::layer::Placed;
 use crate::layer::tree::{Body, Entry, Tree};
+use crate::manifest::Inherited;
 use crate::oci::{Digest, Repository};
 use crate::plan::{Decision, Fate, Known};
 use crate::registry::Which;
@@ -28,6 +29,7 @@ struct TagPlan {
 /// Shows what would be made, and how that differs from what is there.
 pub async fn run(session: &Session<'_>) -> Result<u8> {
     let prepared = prepare(session, None).await?;
+    let inherited = prepared.manifest.shared.iter().flat_map(|shared| shared.inherited.clone()).collect::<Vec<_>>();
     let made = judged(session, prepared).await?;
     let entries = entries(&made);
     let tags = tags(session, &made).await?;
@@ -42,10 +44,11 @@ pub async fn run(session: &Session<'_>) -> Result<u8> {
             "entries": by_platform(&made, &entries),
             "tags": tags.iter().map(TagPlan::to_json).collect::<Vec<_>>(),
             "upload": upload,
+            "inherited": inherited.iter().map(origin).collect::<Vec<_>>(),
         });
         session.terminal.document(document, &made.report)?;
     } else {
-        session.terminal.result(&text(&made, &entries, &tags, upload, changed))?;
+        session.terminal.result(&(text(&made, &entries) + &ahead(&made, &inherited, &tags, upload, changed)))?;
     }
     Ok(if changed { 0 } else { NOTHING_TO_DO })
 }
@@ -168,7 +171,7 @@ async fn upload(session: &Session<'_>, made: &Made) -> Result<Option<u64>> {
     Ok(Some(bytes))
 }
 
-fn text(made: &Made, entries: &[Vec<Value>], tags: &[TagPlan], upload: Option<u64>, changed: bool) -> String {
+fn text(made: &Made, entries: &[Vec<Value>]) -> String {
     let mut text = String::new();
     for (image, layers) in made.artifact.images.iter().zip(entries) {
         text += &format!("{} {}\n", image.platform, image.manifest.descriptor.digest);
@@ -184,13 +187,24 @@ fn text(made: &Made, entries: &[Vec<Value>], tags: &[TagPlan], upload: Option<u6
             }
         }
     }
-    for tag in tags {
-        text += &tag.line();
-    }
+    text
+}
+
+/// Where values come from that do not stand in the manifest, and what sending would do.
+fn ahead(made: &Made, inherited: &[Inherited], tags: &[TagPlan], upload: Option<u64>, changed: bool) -> String {
+    let from = |one: &Inherited| format!("default {} of {}\n", printable(&one.key), one.place);
+    let mut text: String = inherited.iter().map(from).collect();
+    text.extend(tags.iter().map(TagPlan::line));
     if let Some(bytes) = upload {
         text += &format!("{bytes} bytes to upload\n");
     }
     text + &format!("{} {}\n", made.artifact.digest(), if changed { "is new" } else { "is there already" })
+}
+
+/// The place of a value that the manifest takes from its workspace.
+fn origin(one: &Inherited) -> Value {
+    let (line, column) = one.place.line_column();
+    json!({ "key": one.key, "file": one.place.text.path, "line": line, "column": column })
 }
 
 fn line(entry: &Value) -> String {

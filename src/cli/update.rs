@@ -14,6 +14,7 @@ use super::prepare::{aside, bases};
 use super::session::{Session, outside};
 use crate::error::{Error, Finding, Place, Report, Result, Text};
 use crate::manifest::pins::{self, Pin};
+use crate::manifest::workspace::by_default;
 use crate::manifest::{self, Location, Manifest};
 use crate::oci::Digest;
 use crate::plan::lock::{self, PackageChange};
@@ -81,14 +82,11 @@ async fn look(session: &Session<'_>, names: &[String], allow_older: bool) -> Res
     }
     report.pass()?;
     let edits: Vec<(Place, Digest)> = moves.pins.iter().map(|(pin, digest)| (pin.place.clone(), *digest)).collect();
-    let text = pins::moved(&location.text.text, &edits)?;
     let before = manifest.clone();
     let (location, manifest) = if edits.is_empty() {
         (location, manifest)
     } else {
-        moves.files.push((location.file.clone(), text.clone()));
-        let text = Arc::new(Text { path: location.text.path.clone(), text });
-        let location = Location { text, ..location };
+        let location = edited(location, &edits, &mut moves.files)?;
         (location.clone(), read(session, location).await?)
     };
     for (pin, _) in &moves.pins {
@@ -106,9 +104,32 @@ async fn look(session: &Session<'_>, names: &[String], allow_older: bool) -> Res
     Ok(moves)
 }
 
+/// The manifest and the root of its workspace with new digests in these strings, each in the file that it stands in.
+fn edited(mut location: Location, edits: &[(Place, Digest)], files: &mut Vec<(PathBuf, String)>) -> Result<Location> {
+    let mut edit = |text: &mut Arc<Text>, file: &PathBuf| -> Result<()> {
+        let own: Vec<_> = edits.iter().filter(|(place, _)| Arc::ptr_eq(&place.text, text)).cloned().collect();
+        if !own.is_empty() {
+            let new = pins::moved(&text.text, &own)?;
+            files.push((file.clone(), new.clone()));
+            *text = Arc::new(Text { path: text.path.clone(), text: new });
+        }
+        Ok(())
+    };
+    edit(&mut location.text, &location.file)?;
+    if let Some(root) = &mut location.root {
+        edit(&mut root.text, &root.file)?;
+    }
+    Ok(location)
+}
+
 async fn locate(session: &Session<'_>) -> Result<Location> {
     let file = session.options.file.clone();
-    aside(&session.ctx, move || manifest::locate::locate(&file)).await
+    aside(&session.ctx, move || {
+        let location = manifest::locate::locate(&file)?;
+        // At the root of a workspace it is the pins of all members that are meant.
+        Ok(by_default(&location).unwrap_or(location))
+    })
+    .await
 }
 
 async fn read(session: &Session<'_>, location: Location) -> Result<Arc<Manifest>> {

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use self::unknown::unknown;
+use super::grammar::workspace::WORKSPACE;
 use super::grammar::{Key, Kind, MANIFEST, Table, nearest};
 use super::written::{mode, place_of};
 use crate::error::{Finding, Place, Report, Text, printable};
@@ -15,19 +16,43 @@ mod unknown;
 
 /// Parses the text and checks it against the grammar; the tree holds whatever could be understood.
 pub fn parse<'a>(text: &'a Arc<Text>, report: &mut Report) -> Spanned<DeTable<'a>> {
+    member(text, false, report)
+}
+
+/// The same for a member of a workspace, whose defaults may hold a base.
+pub fn member<'a>(text: &'a Arc<Text>, based: bool, report: &mut Report) -> Spanned<DeTable<'a>> {
     let (tree, syntax) = DeTable::parse_recoverable(&text.text);
-    let mut check = Check { text, report, broken: !syntax.is_empty() };
-    if let Some(at) = text.text.find('\0') {
-        check.report.add(
-            Finding::error("syntax", "the file holds a NUL byte")
-                .at(&place_of(text, at..at + 1), "here")
-                .help("is it a text file? TOML allows no control characters"),
-        );
-    } else {
-        check.syntax(&syntax, tree.get_ref());
-    }
+    let based = based || defaults(tree.get_ref()).is_some_and(has_base);
+    let mut check = Check { text, report, broken: !syntax.is_empty(), based };
+    check.text(&syntax, tree.get_ref());
     check.table(tree.get_ref(), &MANIFEST, &place_of(text, 0..0));
     tree
+}
+
+/// Parses the root of a workspace for one of its members, and checks no more than the defaults.
+pub fn root<'a>(text: &'a Arc<Text>, report: &mut Report) -> Spanned<DeTable<'a>> {
+    let (tree, syntax) = DeTable::parse_recoverable(&text.text);
+    let mut check = Check { text, report, broken: !syntax.is_empty(), based: false };
+    check.text(&syntax, tree.get_ref());
+    let (key, place) = (WORKSPACE.key("defaults"), place_of(text, 0..0));
+    let value = tree.get_ref().get("workspace").and_then(|value| value.get_ref().as_table()?.get("defaults"));
+    if let (Some(key), Some(value)) = (key, value) {
+        check.value(key, value, &place);
+    }
+    tree
+}
+
+/// The defaults of a workspace's root.
+pub fn defaults<'t, 'a>(root: &'t DeTable<'a>) -> Option<&'t DeTable<'a>> {
+    root.get("workspace")?.get_ref().as_table()?.get("defaults")?.get_ref().as_table()
+}
+
+/// Whether an image is not without a base where it names none.
+pub fn has_base(defaults: &DeTable<'_>) -> bool {
+    let image = defaults.get("image").and_then(|value| value.get_ref().as_table());
+    // A key that was probably meant to be it is told where it stands.
+    let named = |key: &str| nearest(key, ["base"].into_iter()).is_some();
+    image.is_some_and(|image| image.keys().any(|key| named(key.get_ref())))
 }
 
 struct Check<'a, 'r> {
@@ -35,9 +60,24 @@ struct Check<'a, 'r> {
     report: &'r mut Report,
     /// With syntax errors a key may only seem to be missing.
     broken: bool,
+    /// A workspace has a base for those that name none.
+    based: bool,
 }
 
 impl Check<'_, '_> {
+    /// What is wrong with the text as such.
+    fn text(&mut self, syntax: &[toml::de::Error], tree: &DeTable<'_>) {
+        if let Some(at) = self.text.text.find('\0') {
+            self.report.add(
+                Finding::error("syntax", "the file holds a NUL byte")
+                    .at(&place_of(self.text, at..at + 1), "here")
+                    .help("is it a text file? TOML allows no control characters"),
+            );
+        } else {
+            self.syntax(syntax, tree);
+        }
+    }
+
     /// The first error of each line; what follows on a line is mostly its echo.
     fn syntax(&mut self, errors: &[toml::de::Error], tree: &DeTable<'_>) {
         let mut lines = std::collections::BTreeSet::new();
@@ -91,8 +131,12 @@ impl Check<'_, '_> {
             let meant = |name: &str| grammar.key(name).is_none() && grammar.nearest(name) == Some(key.name);
             tree.keys().any(|name| meant(name.get_ref()))
         };
-        // The root of a workspace need not be an image itself.
-        let spared = |key: &Key| key.name == "image" && tree.contains_key("workspace");
+        // The root of a workspace need not be an image itself, and may have a base for its members.
+        let spared = |key: &Key| match key.name {
+            "image" => tree.contains_key("workspace") || self.based,
+            "base" => self.based,
+            _ => false,
+        };
         let missing = |key: &&Key| key.required && !spared(key) && !tree.contains_key(key.name) && !misspelt(key);
         for key in grammar.keys.iter().filter(missing).filter(|_| !self.broken) {
             let what = match key.kind {

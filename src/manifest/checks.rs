@@ -62,6 +62,8 @@ pub struct Ruling {
     pub list: Vec<(String, Place)>,
     /// Where it stands.
     pub place: Place,
+    /// Whether it is a default of the workspace.
+    pub inherited: bool,
 }
 
 /// What must hold of one file.
@@ -187,6 +189,7 @@ fn ruling(meaning: &mut Meaning, rule: &Rule, value: Value, key: &Spot<String>, 
         limit: None,
         list: Vec::new(),
         place: key.place.clone(),
+        inherited: meaning.inherits(&key.place),
     };
     let sized = matches!(value, Value::Size | Value::SizePaths);
     match ruled {

@@ -28,7 +28,7 @@ pub(super) fn base(meaning: &mut Meaning, image: &View) -> (Base, Place) {
 
 /// A pinned image, as `key` names it; one that lacks its digest is noted. Only a base can be `scratch`.
 pub(super) fn reference(meaning: &mut Meaning, spot: &Spot<String>, key: &'static str) -> Option<Base> {
-    let directory = meaning.directory.clone();
+    let directory = meaning.beside(&spot.place).to_path_buf();
     let mut unpinned = None;
     let base = meaning.parsed(spot, "base", |text| {
         if text == "scratch" {

@@ -4,7 +4,7 @@ mod image;
 mod inputs;
 mod packages;
 mod trust;
-mod workspace;
+pub mod workspace;
 
 use image::IMAGE;
 use packages::PACKAGES;

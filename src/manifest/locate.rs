@@ -1,10 +1,11 @@
 //! Stage 1: finds and reads the manifest. A path from the command line in, its text and the directories around it out.
-//! May read the manifest and look for a `.git` above it.
+//! May read the manifest, and look above it for a `.git` and the root of its workspace.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::workspace::above;
 use crate::error::{Error, Finding, Place, Report, Result, Text, printable};
 
 /// The names that are looked for in a directory, in this order.
@@ -26,6 +27,19 @@ pub struct Location {
     pub directory: PathBuf,
     /// The outermost directory that sources may lie in: the nearest one above with a `.git`, else `directory`.
     pub around: PathBuf,
+    /// The root of the workspace above that counts it among its members.
+    pub root: Option<Root>,
+}
+
+/// The root of a workspace, as one of its members sees it.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The text, named as the user would name it.
+    pub text: Arc<Text>,
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// The directory that its paths are relative to, absolute.
+    pub directory: PathBuf,
 }
 
 /// Finds the manifest at `path`, a file or a directory, and reads it.
@@ -36,7 +50,9 @@ pub fn locate(path: &Path) -> Result<Location> {
     let absolute = std::fs::canonicalize(&file).map_err(|cause| Error::io(doing(), cause))?;
     let directory = absolute.parent().unwrap_or(Path::new("/")).to_path_buf();
     let around = directory.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&directory).to_path_buf();
-    Ok(Location { text: Arc::new(Text { path: shown(&file), text }), file: absolute, directory, around })
+    let text = Arc::new(Text { path: shown(&file), text });
+    let root = above(&text, &absolute, &around)?;
+    Ok(Location { text, file: absolute, directory, around, root })
 }
 
 /// The text of the lock beside the manifest, which has its name with the ending `lock`; `None` where there is none.
@@ -76,7 +92,7 @@ fn file(path: &Path) -> Result<PathBuf> {
     }
 }
 
-fn text(file: &Path, most: u64) -> Result<String> {
+pub(super) fn text(file: &Path, most: u64) -> Result<String> {
     let name = shown(file);
     let read = || {
         let facts = std::fs::metadata(file)?;
@@ -107,7 +123,7 @@ fn text(file: &Path, most: u64) -> Result<String> {
     })
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     printable(text.strip_prefix("./").unwrap_or(&text))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checks::Checks;
+use super::defaults::Shared;
 use super::inputs::{Archive, Skeleton, Taken, TrustStore};
 use super::keyref::KeyRef;
 use super::packages::Packages;
@@ -50,6 +51,8 @@ pub struct Manifest {
     pub packages: Option<Packages>,
     /// The images that lack their digest.
     pub unpinned: Vec<Unpinned>,
+    /// What is taken from the root of its workspace.
+    pub shared: Option<Shared>,
 }
 
 /// An image that is named without its digest.

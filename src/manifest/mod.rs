@@ -7,6 +7,8 @@ pub mod base;
 mod check;
 mod checks;
 mod config;
+mod defaults;
+pub mod glance;
 pub mod grammar;
 pub mod inputs;
 mod items;
@@ -33,9 +35,10 @@ mod written;
 
 pub use base::{Base, Local};
 pub use checks::{Checks, FileCheck, PathGlob, Ruling, shown as shown_size, size as read_size};
+pub use defaults::{Inherited, Shared};
 pub use inputs::{Archive, Location as Whence, Pick, Skeleton, Taken, TrustStore};
 pub use keyref::KeyRef;
-pub use locate::Location;
+pub use locate::{Location, Root};
 pub use matcher::Matcher;
 pub use meant::{
     Account, Annotations, Attest, Bill, Config, Copy, Edit, EnvEdit, Healthcheck, Image, Item, Manifest, Method, Owner,

@@ -25,10 +25,11 @@ pub struct Pin {
 
 /// All pins of a manifest, each place once.
 pub fn pins(manifest: &Manifest) -> Vec<Pin> {
-    let mut pins: BTreeMap<usize, Pin> = BTreeMap::new();
+    let mut pins: BTreeMap<(String, usize), Pin> = BTreeMap::new();
+    let at = |place: &Place| (place.text.path.clone(), place.span.start);
     let mut add = |what: &'static str, base: &Base, place: &Place| {
         if let Base::Registry(pinned) = base {
-            pins.entry(place.span.start).or_insert_with(|| Pin {
+            pins.entry(at(place)).or_insert_with(|| Pin {
                 what,
                 repository: pinned.repository.clone(),
                 tag: pinned.tag.clone(),
@@ -48,7 +49,7 @@ pub fn pins(manifest: &Manifest) -> Vec<Pin> {
     for Unpinned { key, reference, place } in &manifest.unpinned {
         let Reference { repository, tag, .. } = reference.clone();
         let what = if *key == "base" { "base" } else { "copy" };
-        pins.insert(place.span.start, Pin { what, repository, tag, digest: None, place: place.clone() });
+        pins.insert(at(place), Pin { what, repository, tag, digest: None, place: place.clone() });
     }
     pins.into_values().collect()
 }

@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::base::Base;
-use super::check;
 use super::checks;
 use super::config;
+use super::defaults::{self, Shared};
 use super::grammar::nearest;
 use super::items;
 use super::locate::Location;
@@ -34,20 +34,10 @@ pub struct Read {
 /// Reads a manifest; mistakes of the file and of the outside world stand in the report.
 pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
     let mut report = Report::default();
-    let tree = check::parse(&location.text, &mut report);
-    let written = written::read(&location.text, tree.get_ref());
-    if let Some((key, _)) = tree.get_ref().get_key_value("workspace")
-        && !tree.get_ref().contains_key("image")
-    {
-        report.add(
-            Finding::error("workspace", "this manifest is the root of a workspace, and makes no image itself")
-                .at(&written::place_of(&location.text, key.span()), "")
-                .help("say `--all` for all of its images, or name the manifest of one with `-f`"),
-        );
-    }
+    let (written, shared) = defaults::read(location, &mut report);
     let values = Arc::new(Values::read(&location.around, &written.vars, outside, &mut report));
     let scope = Scope { values: values.clone(), ..Scope::default() };
-    let mut meaning = Meaning { scope, directory: location.directory.clone(), report, unpinned: Vec::new() };
+    let mut meaning = Meaning { scope, directory: location.directory.clone(), shared, report, unpinned: Vec::new() };
     let created = meaning.created(&written.image, outside);
     let names = meaning.names(&written.image);
     let annotations = meaning.annotations(&written);
@@ -78,6 +68,7 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
         checks,
         packages,
         unpinned: meaning.unpinned,
+        shared: meaning.shared,
     };
     Read { manifest, report: meaning.report }
 }
@@ -86,11 +77,25 @@ pub fn read(location: &Location, outside: &Outside<'_>) -> Read {
 pub(super) struct Meaning {
     pub(super) scope: Scope,
     pub(super) directory: PathBuf,
+    pub(super) shared: Option<Shared>,
     pub(super) report: Report,
     pub(super) unpinned: Vec<Unpinned>,
 }
 
 impl Meaning {
+    /// What a relative path at this place counts from: the directory of the file that it stands in.
+    pub(super) fn beside(&self, place: &Place) -> &Path {
+        match &self.shared {
+            Some(shared) if shared.holds(place) => &shared.root.directory,
+            _ => &self.directory,
+        }
+    }
+
+    /// Whether this is said in the defaults of a workspace rather than in the manifest.
+    pub(super) fn inherits(&self, place: &Place) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.inherited.iter().any(|one| one.place == *place))
+    }
+
     /// Renders a string; a failure is reported.
     pub(super) fn text(&mut self, spot: &Spot<String>) -> Option<String> {
         match self.scope.render(&spot.value) {

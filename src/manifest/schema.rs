@@ -2,6 +2,7 @@
 
 use serde_json::{Map, json};
 
+use super::grammar::workspace::DEFAULTS;
 use super::grammar::{Kind, MANIFEST, Table};
 use super::rules::{MOST, Value};
 
@@ -11,9 +12,9 @@ pub fn schema() -> serde_json::Value {
     let map = root.as_object_mut();
     if let Some(map) = map {
         map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
-        // The root of a workspace need not be an image itself.
+        // The root of a workspace need not be an image itself, and may have a base for its members: whether they have one is seen in two files.
         map.insert("required".into(), json!(["schema"]));
-        map.insert("anyOf".into(), json!([{ "required": ["image"] }, { "required": ["workspace"] }]));
+        map["properties"]["image"]["required"] = json!([]);
         map.insert("title".into(), json!("stillframe image.toml"));
         let rules = Value::ALL.iter().map(|value| (value.name().to_string(), table(value.table())));
         map.insert("$defs".into(), rules.collect::<Map<String, serde_json::Value>>().into());
@@ -43,6 +44,16 @@ fn table(table: &Table) -> serde_json::Value {
     })
 }
 
+/// The tables of defaults are those of a manifest, but for what no images have in common.
+fn defaults(defaults: &Table) -> serde_json::Value {
+    let mut value = table(defaults);
+    for key in defaults.keys.iter().filter(|key| key.name != "image") {
+        value["properties"][key.name] =
+            json!({ "$ref": format!("#/properties/{}", key.name), "description": key.about });
+    }
+    value
+}
+
 fn kind(kind: &Kind) -> serde_json::Value {
     match kind {
         Kind::Text => json!({ "type": "string" }),
@@ -57,6 +68,7 @@ fn kind(kind: &Kind) -> serde_json::Value {
         Kind::Mode => {
             json!({ "oneOf": [{ "type": "string", "pattern": "^[0-7]{4}$" }, { "type": "integer", "minimum": 0, "maximum": 0o7777 }] })
         }
+        Kind::Table(inner) if inner.name == DEFAULTS.name => defaults(inner),
         Kind::Table(inner) => table(inner),
         Kind::Tables(inner) => json!({ "type": "array", "items": table(inner) }),
         Kind::Map { levels } => {

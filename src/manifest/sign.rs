@@ -11,7 +11,7 @@ use crate::error::{Error, Finding};
 /// How the image is signed, if the manifest says so. Mistakes go into the report.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Option<Signing> {
     let view = written.sign.as_ref()?;
-    let directory = meaning.directory.clone();
+    let directory = meaning.beside(&view.place).to_path_buf();
     let path = |meaning: &mut Meaning, key: &str| -> Option<PathBuf> {
         let text = meaning.text(view.text(key)?)?;
         Some(tidy(&directory.join(text)))

@@ -42,12 +42,16 @@ pub(super) fn read(meaning: &mut Meaning, written: &Written, bases: &[&Base]) ->
     let scratch = written.image.text("base").is_some_and(|spot| spot.value == "scratch");
     let local = |base: &&&Base| matches!(base, Base::Layout(_) | Base::Archive(_)) || scratch;
     if let Some(base) = bases.iter().find(local) {
+        if meaning.inherits(&view.place) {
+            return None; // a default counts where it can
+        }
         let what = format!("`{base}` is in no registry, so no signature of it can be looked for");
         meaning.report.add(Finding::error("base-verify", what).at(&view.place, "").help("take `[base.verify]` out"));
     }
     let path = |meaning: &mut Meaning, key: &str| -> Option<PathBuf> {
-        let text = meaning.text(view.text(key)?)?;
-        Some(tidy(&meaning.directory.join(text)))
+        let spot = view.text(key)?;
+        let text = meaning.text(spot)?;
+        Some(tidy(&meaning.beside(&spot.place).join(text)))
     };
     let (key, trusted_root) = (path(meaning, "key"), path(meaning, "trusted-root"));
     let identity = rule(meaning, view, "identity", "identity-regexp");

@@ -94,10 +94,11 @@ pub struct Permission {
 /// What is asked, if the manifest asks it. Mistakes go into the report.
 pub(super) fn read(meaning: &mut Meaning, written: &Written) -> Option<Vulnerabilities> {
     let (view, allow) = written.vulnerabilities.as_ref()?;
-    let path = |meaning: &Meaning, text: &str| tidy(&meaning.directory.join(text));
-    let database = view.text("database").and_then(|spot| meaning.text(spot)).map(|text| path(meaning, &text));
+    let directory = meaning.beside(&view.place).to_path_buf();
+    let path = |text: &str| tidy(&directory.join(text));
+    let database = view.text("database").and_then(|spot| meaning.text(spot)).map(|text| path(&text));
     let vex = meaning.list(view, "vex").unwrap_or_default();
-    let vex = vex.into_iter().map(|(text, place)| (path(meaning, &text), place)).collect();
+    let vex = vex.into_iter().map(|(text, place)| (path(&text), place)).collect();
     Some(Vulnerabilities {
         severity: view.text("severity").and_then(|spot| spot.value.parse().ok()).unwrap_or(Rating::High),
         unknown: if view.text("unknown").is_some_and(|spot| spot.value == "warn") {

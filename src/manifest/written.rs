@@ -1,6 +1,6 @@
 //! Stage 1: the manifest as it is written: values with their places, nothing interpreted. A checked TOML tree in, plain structs out. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
@@ -89,7 +89,7 @@ pub struct View {
     texts: BTreeMap<String, Spot<String>>,
     lists: BTreeMap<String, Spot<Vec<Spot<String>>>>,
     numbers: BTreeMap<String, Spot<i64>>,
-    bools: BTreeMap<String, bool>,
+    bools: BTreeMap<String, Spot<bool>>,
     modes: BTreeMap<String, Spot<u16>>,
 }
 
@@ -116,12 +116,34 @@ impl View {
 
     /// What is said under this key, if it is `true` or `false`.
     pub fn flag(&self, key: &str) -> Option<bool> {
-        self.bools.get(key).copied()
+        self.bools.get(key).map(|spot| spot.value)
     }
 
     /// The permission bits under this key.
     pub fn mode(&self, key: &str) -> Option<&Spot<u16>> {
         self.modes.get(key)
+    }
+
+    /// The keys that are there, each with its place.
+    pub(super) fn keys(&self) -> BTreeMap<&str, &Place> {
+        let texts = self.texts.iter().map(|(key, spot)| (key.as_str(), &spot.place));
+        let lists = self.lists.iter().map(|(key, spot)| (key.as_str(), &spot.place));
+        let numbers = self.numbers.iter().map(|(key, spot)| (key.as_str(), &spot.place));
+        let bools = self.bools.iter().map(|(key, spot)| (key.as_str(), &spot.place));
+        let modes = self.modes.iter().map(|(key, spot)| (key.as_str(), &spot.place));
+        texts.chain(lists).chain(numbers).chain(bools).chain(modes).collect()
+    }
+
+    /// These keys, and those of the other table that are not among them.
+    pub(super) fn over(mut self, other: View) -> View {
+        let own: BTreeSet<String> = self.keys().into_keys().map(str::to_string).collect();
+        let lacks = |key: &str| !own.contains(key);
+        self.texts.extend(other.texts.into_iter().filter(|(key, _)| lacks(key)));
+        self.lists.extend(other.lists.into_iter().filter(|(key, _)| lacks(key)));
+        self.numbers.extend(other.numbers.into_iter().filter(|(key, _)| lacks(key)));
+        self.bools.extend(other.bools.into_iter().filter(|(key, _)| lacks(key)));
+        self.modes.extend(other.modes.into_iter().filter(|(key, _)| lacks(key)));
+        self
     }
 
     pub(super) fn of(text: &Arc<Text>, place: Place, table: &DeTable<'_>) -> View {
@@ -135,7 +157,7 @@ impl View {
             }
             match value.get_ref() {
                 DeValue::String(string) => drop(texts.insert(name, Spot { value: unified(string, &at), place: at })),
-                DeValue::Boolean(yes) => drop(bools.insert(name, *yes)),
+                DeValue::Boolean(yes) => drop(bools.insert(name, Spot { value: *yes, place: at })),
                 DeValue::Integer(integer) => {
                     if let Ok(value) = i64::from_str_radix(integer.as_str(), integer.radix()) {
                         numbers.insert(name, Spot { value, place: at });
@@ -171,6 +193,12 @@ pub fn mode(value: &DeValue<'_>) -> Option<u16> {
 fn unified(value: &str, place: &Place) -> String {
     let raw = &place.text.text[place.span.clone()];
     if raw.contains("\r\n") { value.replace("\r\n", "\n") } else { value.to_string() }
+}
+
+/// A key as it would be written.
+pub fn key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_string() } else { format!("\"{}\"", name.escape_debug()) }
 }
 
 /// A place in the text, moved to character boundaries.

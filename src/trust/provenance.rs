@@ -113,6 +113,17 @@ fn dependencies(facts: &Facts<'_>) -> Vec<Value> {
         "digest": sha256(&Digest::of(facts.manifest.text.text.as_bytes())),
         "annotations": { "role": "manifest" },
     })];
+    // What a member takes from the root of its workspace is said there.
+    let root = facts.manifest.shared.as_ref().map(|shared| &shared.root);
+    if let Some(root) = root.filter(|root| !Arc::ptr_eq(&root.text, &facts.manifest.text)) {
+        let name =
+            root.file.strip_prefix(&facts.manifest.context).ok().or_else(|| root.file.file_name().map(Path::new));
+        all.push(json!({
+            "name": name.unwrap_or(Path::new("")).to_string_lossy(),
+            "digest": sha256(&Digest::of(root.text.text.as_bytes())),
+            "annotations": { "role": "workspace" },
+        }));
+    }
     if let Some(git) = facts.manifest.values.git() {
         let mut source = json!({
             "name": "source",

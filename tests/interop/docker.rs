@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::layout::images;
-use crate::peers::{registry, run, said};
+use crate::peers::{peer, registry, run, said};
 use crate::project::{Project, digest};
 
 /// A name for one test's image, which goes with it.
@@ -142,4 +142,16 @@ fn the_engine_pulls_what_we_push() {
     run("docker", ["tag", &format!("{}@{digest}", name.0), &name.0]);
     assert_eq!(id(&name.0), config(&project));
     assert_eq!(runs(&name.0), SAYS);
+}
+
+#[test]
+fn an_engine_is_given_an_image_where_no_certificate_authorities_are() {
+    let name = format!("stillframe.test/bare-{}", std::process::id());
+    let project = Project::new(&format!(
+        "[image]\nname = \"{name}\"\nbase = \"scratch\"\n[[file]]\ndest = \"/a\"\ncontent = \"a\"\n"
+    ));
+    let mut build = project.command(&["build", "-o", "docker"]);
+    let built = build.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere").output().unwrap();
+    let _ = peer("docker").args(["rmi", "--force", &name]).output();
+    assert!(built.status.success(), "{}", said(&built));
 }

@@ -8,6 +8,7 @@ mod browser;
 mod buildah;
 mod carried;
 mod clients;
+mod completions;
 mod cosign;
 mod debian;
 mod disk;

@@ -160,7 +160,9 @@ fn single(text: &mut String, table: &Table) {
     section(text, &format!("`[{}]`", table.name), table);
     for key in table.keys {
         match key.kind {
-            Kind::Table(inner) => single(text, inner),
+            // The defaults of a workspace are tables that have a section already.
+            Kind::Table(inner) if inner.name.starts_with(table.name) => single(text, inner),
+            Kind::Table(_) => {}
             Kind::Tables(inner) => section(text, &format!("`[[{}]]`", inner.name), inner),
             _ => {}
         }

@@ -8,6 +8,7 @@ mod bots;
 mod caching;
 mod ci;
 mod cli;
+mod completions;
 mod conformance;
 mod copies;
 mod corpus;

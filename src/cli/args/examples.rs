@@ -66,10 +66,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 /// The grammar of the command line, with examples in the help of each command.
 pub fn grammar() -> Command {
     let with = |command: Command, (name, lines): &(&'static str, &[&str])| {
-        let lines: String = lines.iter().map(|line| format!("\n  stillframe {line}")).collect();
-        command.mut_subcommand(name, |inner| inner.after_help(format!("Examples:{lines}")))
+        command.mut_subcommand(name, |inner| {
+            let below: Vec<String> = inner.get_subcommands().map(|below| below.get_name().to_string()).collect();
+            let inner = inner.after_help(shown(lines.iter()));
+            below.into_iter().fold(inner, |inner, below| {
+                let own = format!("{name} {below} ");
+                let lines = lines.iter().filter(|line| line.starts_with(&own));
+                inner.mut_subcommand(below, |below| below.after_help(shown(lines)))
+            })
+        })
     };
     EXAMPLES.iter().fold(Arguments::command(), with)
+}
+
+fn shown<'a>(lines: impl Iterator<Item = &'a &'a str>) -> String {
+    format!("Examples:{}", lines.map(|line| format!("\n  stillframe {line}")).collect::<String>())
 }
 
 #[cfg(test)]
@@ -79,7 +90,7 @@ mod tests {
     #[test]
     fn every_command_has_examples_and_each_is_right() {
         let names: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
-        for command in Arguments::command().get_subcommands() {
+        for command in Arguments::command().get_subcommands().filter(|command| !command.is_hide_set()) {
             assert!(names.contains(&command.get_name()), "`{}` has no example", command.get_name());
         }
         for (name, lines) in EXAMPLES {

@@ -1,6 +1,7 @@
 //! Stage 1: what to say of a key that the manifest does not know. A name and the table it stands in in, a finding out. Pure.
 
 use crate::error::{Finding, Place, printable};
+use crate::manifest::grammar::workspace::DEFAULTS;
 use crate::manifest::grammar::{self, Kind, MANIFEST, Table, nearest};
 
 /// Words of other tools, and where what they mean stands here.
@@ -20,11 +21,19 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("environment", "variables stand under `[env]`"),
 ];
 
+/// The table of defaults for `[image]`.
+const SHARED: &str = "workspace.defaults.image";
+
 /// The finding for this key.
 pub(super) fn unknown(name: &str, place: &Place, grammar: &'static Table) -> Finding {
     let shown = printable(name);
     let of = if grammar.name == MANIFEST.name { "here".to_string() } else { format!("in `{}`", grammar.name) };
     let finding = Finding::error("unknown-key", format!("the key `{shown}` is not known {of}"));
+    let likely = if grammar.name == DEFAULTS.name { Some(&MANIFEST) } else { None };
+    let likely = likely.or(if grammar.name == SHARED { table_of("image") } else { None });
+    if likely.is_some_and(|table| table.key(name).is_some()) {
+        return finding.at(place, "").help("it is no default: each member says it in its own manifest");
+    }
     if let Some(Kind::Env | Kind::Map { .. }) = MANIFEST.key(name).map(|key| &key.kind) {
         let help = format!("`[{shown}]` is a table of its own: write `[{shown}]`, and below it `NAME = \"value\"`");
         return finding.at(place, "").help(help);
@@ -58,6 +67,14 @@ pub(super) fn unknown(name: &str, place: &Place, grammar: &'static Table) -> Fin
     }
     let known: Vec<&str> = grammar.keys.iter().map(|key| key.name).collect();
     finding.help(format!("known are: {}", known.join(", ")))
+}
+
+/// The table under this key of the manifest.
+fn table_of(name: &str) -> Option<&'static Table> {
+    match &MANIFEST.key(name)?.kind {
+        Kind::Table(table) => Some(table),
+        _ => None,
+    }
 }
 
 /// The tables that know this key, as they are headed.

@@ -129,7 +129,7 @@ pub fn check(subject: &Subject<'_>, mut report: Report) -> Result<Report> {
                 continue; // more will be known
             }
             let ruling = checks.ruling(found.rule, found.path.as_deref());
-            used.extend(ruling.map(|ruling| ruling.place.span.start));
+            used.extend(ruling.map(said));
             if let Some(finding) = weigh(found, ruling) {
                 report.add(finding);
             }
@@ -180,13 +180,21 @@ fn meant(rule: &Rule, path: Option<&str>) -> Option<String> {
     Some(format!("if it is meant, write `{} = {allow}` below `[check]`", rule.code))
 }
 
-/// Tells of exceptions that nothing needed: those with a reason that allow something.
-fn unused(checks: &Checks, used: &BTreeSet<usize>, made: bool, report: &mut Report) {
+/// Where a ruling stands.
+fn said(ruling: &Ruling) -> (&str, usize) {
+    (&ruling.place.text.path, ruling.place.span.start)
+}
+
+/// Tells of exceptions that nothing needed: those with a reason that allow something. Exceptions of a workspace are for some of its images.
+fn unused(checks: &Checks, used: &BTreeSet<(&str, usize)>, made: bool, report: &mut Report) {
     let late = [rules::MAX_SIZE.code, rules::MAX_LAYER_SIZE.code];
     let judged = |code: &str| code != rules::UNUSED_ALLOW.code && (made || !late.contains(&code));
     let idle = |ruling: &&Ruling| {
         judged(ruling.code) && {
-            ruling.level == Level::Allow && ruling.reason.is_some() && !used.contains(&ruling.place.span.start)
+            ruling.level == Level::Allow
+                && ruling.reason.is_some()
+                && !ruling.inherited
+                && !used.contains(&said(ruling))
         }
     };
     for ruling in checks.rulings.iter().filter(idle) {

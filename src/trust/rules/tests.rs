@@ -20,6 +20,7 @@ fn told(user: &str, lines: &str) -> Vec<String> {
         file: PathBuf::from("/nowhere/image.toml"),
         directory: PathBuf::from("/nowhere"),
         around: PathBuf::from("/nowhere"),
+        root: None,
     };
     let read = manifest::read(&location, &Outside { sets: &[], env: &|_| None });
     assert!(read.report.errors().next().is_none(), "{:?}", read.report.all());
