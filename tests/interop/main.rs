@@ -3,6 +3,7 @@
 //! `bash .ci/peers`; run by `bash .ci/run`.
 //! A peer that is missing fails the test: nothing is skipped.
 
+mod alone;
 mod bases;
 mod browser;
 mod buildah;
