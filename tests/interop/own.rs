@@ -1,10 +1,10 @@
-//! stillframe's own image: `imagefile.toml`, made by stillframe of the programs for two architectures, and run.
+//! stillframe's own image: `imagefile.toml`, made by stillframe of its own static program, pushed, and run.
 
 use std::fs;
 use std::path::Path;
 
 use crate::peers::{registry, run};
-use crate::project::{Project, digest, other_program, release};
+use crate::project::{Project, digest, release};
 
 #[test]
 fn the_image_of_this_repository_runs() {
@@ -16,12 +16,9 @@ fn the_image_of_this_repository_runs() {
     for file in ["imagefile.toml", "LICENSE-MIT", "LICENSE-APACHE"] {
         fs::copy(root.join(file), project.app().join(file)).unwrap();
     }
-    let arm = "aarch64-unknown-linux-musl";
-    for (target, from) in [("x86_64-unknown-linux-musl", release()), (arm, other_program(&format!("{arm}/release")))] {
-        let below = project.app().join("target").join(target).join("release");
-        fs::create_dir_all(&below).unwrap();
-        fs::copy(from, below.join("stillframe")).unwrap();
-    }
+    let below = project.app().join("target/x86_64-unknown-linux-musl/release");
+    fs::create_dir_all(&below).unwrap();
+    fs::copy(release(), below.join("stillframe")).unwrap();
     project.write(".gitignore", "/target\n");
     let app = project.app().display().to_string();
     let git = |words: &[&str]| {
