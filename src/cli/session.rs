@@ -164,7 +164,6 @@ pub fn variable(name: &str) -> Option<OsString> {
 }
 
 /// The store's directory: `$STILLFRAME_HOME`, else the user's cache.
-/// The directory of the store.
 pub fn home() -> Result<PathBuf> {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let absolute = |path: PathBuf| std::path::absolute(&path).map_err(|cause| Error::io("finding the store", cause));

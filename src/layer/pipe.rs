@@ -284,7 +284,7 @@ impl Pipe<'_> {
             }
             let after = summed(&hasher, &trailer);
             slot.proved = self.reuse.is_some_and(|reuse| reuse.proves(slot.index, &before, &after));
-            sums.push(std::mem::replace(&mut before, after));
+            sums.push(mem::replace(&mut before, after));
             if to_pack.send(slot).is_err() {
                 break;
             }

@@ -10,7 +10,6 @@ use clap::{Arg, Command};
 use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
-use serde_json::Value;
 
 use crate::cli::session::home;
 use crate::event::Sink;
@@ -116,15 +115,11 @@ fn stored() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut names, mut nameless) = (BTreeSet::new(), BTreeSet::new());
     let Ok(home) = home() else { return (names, nameless) };
     let nobody: Sink = Arc::new(|_| {});
-    for bytes in Store::new(&home, Memory::Off, nobody).images() {
-        let Ok(image) = serde_json::from_slice::<Value>(&bytes) else { continue };
-        let before = names.len();
-        let all = image["references"].as_array().map(Vec::as_slice).unwrap_or_default();
-        names.extend(all.iter().filter_map(Value::as_str).map(str::to_string));
-        let hex = image["root"]["digest"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
-        if names.len() == before && all.is_empty() {
-            nameless.extend(hex.and_then(|hex| hex.get(..DIGITS)).map(str::to_string));
+    for image in Store::new(&home, Memory::Off, nobody).kept() {
+        if image.references.is_empty() {
+            nameless.extend(image.root.digest.hex().get(..DIGITS).map(str::to_string));
         }
+        names.extend(image.references);
     }
     (names, nameless)
 }

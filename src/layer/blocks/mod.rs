@@ -30,7 +30,7 @@ const CHUNK: usize = 256 << 10;
 /// One block that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Bytes of the tar, and of the blob.
+    /// Bytes of the tar.
     pub size: u32,
     /// The same compressed.
     pub packed: u32,

@@ -9,6 +9,7 @@ use crate::layer::known::Known;
 use crate::layer::pack::PackError;
 use crate::layer::twins::Twinned;
 use crate::oci::Digest;
+use crate::store::Memory;
 
 /// The kind under which the blocks are remembered of the last layer that had a name, in a form.
 const KIND: &str = "blocks-1";
@@ -26,7 +27,8 @@ pub struct Past {
 impl Past {
     /// What is remembered of the last layer with this label, in this form.
     pub fn recall(ctx: &Ctx, known: &Known, label: &str, form: Form) -> Past {
-        let place = known.place().map(|project| key::blocks(&project, label, form));
+        let project = known.place().filter(|_| ctx.store.memory() != Memory::Off);
+        let place = project.map(|project| key::blocks(&project, label, form));
         let table = place.and_then(|place| Table::read(&ctx.store.recall(KIND, &place)?));
         Past { form, place, table, keys: None }
     }
