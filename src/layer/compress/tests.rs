@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::deflate::read_back;
 use super::{Block, pack, seal};
 use crate::layer::tests::{ALL, noise, prose};
 use crate::oci::media::{Compression, Encoding};
@@ -98,6 +99,43 @@ fn every_spoiled_byte_is_noticed() {
             let mut more = [whole.as_slice(), &[0]].concat();
             assert!(seal(compression, block, &mut more, &mut Vec::new()).is_err());
             seal(compression, block, &mut whole.clone(), &mut Vec::new()).unwrap();
+        }
+    }
+}
+
+/// What another program makes of a deflate stream; `None` if nothing.
+fn inflated(stream: &[u8]) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
+    flate2::bufread::DeflateDecoder::new(stream).take(1 << 20).read_to_end(&mut read).ok()?;
+    Some(read)
+}
+
+#[test]
+fn what_is_read_back_is_what_others_read() {
+    let contents = [prose(5, 3000), [prose(6, 900), noise(7, 300)].concat(), b"abc".repeat(40), noise(8, 200)];
+    let (mut given, mut refused) = (0, 0);
+    for content in &contents {
+        let whole = packed(Compression::Gzip, Block { content, last: true }, &mut Vec::new());
+        for bit in 0..whole.len() * 8 {
+            let mut stream = whole.clone();
+            stream[bit / 8] ^= 1 << (bit % 8);
+            match read_back(&stream, content) {
+                Some(_) => {
+                    assert_eq!(inflated(&stream).as_deref(), Some(content.as_slice()), "{bit}");
+                    given += 1;
+                }
+                None => refused += 1,
+            }
+        }
+    }
+    // Only the unused bits of the last byte say nothing.
+    assert!(given <= 7 * contents.len() && refused > 9_000, "{given} {refused}");
+    // No stream at all makes it panic.
+    for seed in 0..3000 {
+        let stream = noise(seed, 200);
+        let read = inflated(&stream).unwrap_or_default();
+        for content in [&read, &contents[0]] {
+            assert!(read_back(&stream, content).is_none() || *content == read, "{seed}");
         }
     }
 }
