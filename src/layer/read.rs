@@ -1,13 +1,12 @@
 //! Stage 6: the bytes of one entry, exactly as it was listed. Where they are in, the bytes out, or the refusal of a file that changed.
 //! May read that file, or the store, and nothing else.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{OFlags, Stat};
+use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
@@ -26,6 +25,8 @@ const CHUNK: usize = 256 << 10;
 pub struct Source {
     from: From,
     left: u64,
+    /// Whether a file was seen to end after what was read.
+    ended: bool,
 }
 
 /// Where a content comes from.
@@ -42,7 +43,7 @@ enum From {
 pub fn content(content: &Content, store: &Store) -> Result<Source> {
     match content {
         Content::Inline(bytes) => {
-            Ok(Source { from: From::Memory(Cursor::new(bytes.clone())), left: bytes.len() as u64 })
+            Ok(Source { from: From::Memory(Cursor::new(bytes.clone())), left: bytes.len() as u64, ended: true })
         }
         Content::Disk(disk) => open(disk.path(), disk.seen()),
         Content::Stored(stretch) => stored(stretch, store),
@@ -54,7 +55,7 @@ fn stored(stretch: &Stretch, store: &Store) -> Result<Source> {
     let (mut file, _) = store.open(&blob)?.ok_or_else(|| vanished(&blob))?;
     let sought = file.seek(SeekFrom::Start(stretch.start));
     sought.map_err(|cause| Error::io(format!("reading the blob {blob}"), cause))?;
-    Ok(Source { from: From::Store(file, blob), left: stretch.size })
+    Ok(Source { from: From::Store(file, blob), left: stretch.size, ended: true })
 }
 
 /// The digest of what is left of a content.
@@ -84,22 +85,21 @@ fn vanished(blob: &Digest) -> Error {
 
 /// Opens a file without following a link and without waiting; it must be what was seen.
 pub fn open(path: PathBuf, seen: Seen) -> Result<Source> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path) {
-        Ok(file) => file,
-        Err(cause) if gone(&cause) => return Err(changed(&path).because(cause)),
-        Err(cause) => return Err(Error::io(format!("reading `{}`", path.display()), cause)),
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // musl's own way to open a file takes two system calls.
+    let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(errno) if gone(errno) => return Err(changed(&path).because(io::Error::from(errno))),
+        Err(errno) => return Err(Error::io(format!("reading `{}`", path.display()), errno.into())),
     };
-    let source = Source { from: From::Disk { file, path, seen }, left: seen.size };
+    let source = Source { from: From::Disk { file, path, seen }, left: seen.size, ended: false };
     source.verify()?;
     Ok(source)
 }
 
 /// Whether an open failed because something else, or nothing, stands there now.
-fn gone(cause: &io::Error) -> bool {
-    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NXIO]
-        .iter()
-        .any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
+fn gone(errno: Errno) -> bool {
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NXIO].contains(&errno)
 }
 
 fn changed(path: &Path) -> Error {
@@ -119,12 +119,16 @@ impl Source {
     /// Fills the buffer with the next bytes and says how many they are: fewer than it holds only at the end of what was listed.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        // A file is asked for one byte more: where it gives less than it was asked for, it has ended.
+        let asked = if self.ended { most } else { most.saturating_add(1).min(buffer.len()) };
         let mut done = 0;
-        while let Some(room) = buffer.get_mut(done..most).filter(|room| !room.is_empty()) {
-            match self.next(room)? {
-                0 => return Err(self.short()),
-                count => done += count,
+        while done < most {
+            let count = self.next(buffer.get_mut(done..asked).unwrap_or_default())?;
+            done += count;
+            if count == 0 || done > most {
+                return Err(self.short());
             }
+            self.ended |= done < asked && done == most;
         }
         self.left -= done as u64;
         Ok(done)
@@ -145,7 +149,7 @@ impl Source {
 
     /// Ends the reading: of a file nothing may follow, and it must still be what was seen.
     pub fn finish(mut self) -> Result<()> {
-        let more = matches!(self.from, From::Disk { .. }) && self.next(&mut [0])? != 0;
+        let more = !self.ended && self.next(&mut [0])? != 0;
         if self.left != 0 || more {
             return Err(self.short());
         }

@@ -94,7 +94,13 @@ impl Disk {
 
     /// The file's path on this machine.
     pub fn path(&self) -> PathBuf {
-        self.below().map_or_else(|| self.listing.root().to_path_buf(), |below| self.listing.root().join(below))
+        let (root, below) = (self.listing.root(), self.below().unwrap_or_default());
+        let mut path = PathBuf::with_capacity(root.as_os_str().len() + 1 + below.len());
+        path.push(root);
+        if !below.is_empty() {
+            path.push(below);
+        }
+        path
     }
 }
 

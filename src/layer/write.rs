@@ -33,13 +33,14 @@ pub trait Sink {
 pub fn write(tree: &Twinned, cancel: &Cancel, sink: &mut impl Sink) -> Result<(Vec<u16>, Contents), Stop> {
     let mut firsts = Firsts::default();
     let (mut modes, mut contents) = (Vec::with_capacity(tree.tree.len()), Contents::new());
+    let mut out = Out { sink, header: Vec::new() };
     for (at, (path, entry)) in tree.tree.iter().enumerate() {
         cancel.check()?;
         let number = tree.number(at);
         let (mode, facts) = match number.and_then(|number| firsts.find(number, entry)) {
-            Some(first) => (begin(path, entry, first.mode, (0, Some(first.to)), sink)?, first.facts),
+            Some(first) => (out.begin(path, entry, first.mode, (0, Some(first.to)))?, first.facts),
             None => {
-                let (mode, program, facts) = write_entry(path, entry, sink)?;
+                let (mode, program, facts) = out.entry(path, entry)?;
                 number.into_iter().for_each(|number| firsts.add(number, path, entry, mode, (program, &facts)));
                 (mode, facts)
             }
@@ -49,43 +50,47 @@ pub fn write(tree: &Twinned, cancel: &Cancel, sink: &mut impl Sink) -> Result<(V
             contents.insert(path.to_string(), facts);
         }
     }
-    sink.put(&tar::END)?;
+    out.sink.put(&tar::END)?;
     Ok((modes, contents))
 }
 
-/// Writes what stands before the content of an entry, or a link in its place; its mode.
-fn begin(
-    path: &str,
-    entry: &Entry,
-    mode: u16,
-    (size, twin): (u64, Option<&str>),
-    sink: &mut impl Sink,
-) -> Result<u16, Stop> {
-    let mut header = Vec::new();
-    let blame = |error: Error| PackError { item: Some(entry.item), error };
-    tar::header(path, entry, mode, (size, twin), &mut header).map_err(blame)?;
-    sink.entry(path, (header.len() as u64).saturating_add(size).saturating_add(tar::padding(size) as u64))?;
-    sink.put(&header)?;
-    Ok(mode)
+/// Where a tar goes, and room for a header.
+struct Out<'a, S> {
+    sink: &'a mut S,
+    header: Vec<u8>,
 }
 
-/// Writes a whole entry; its mode, whether its content is a program, and what it says.
-fn write_entry(path: &str, entry: &Entry, sink: &mut impl Sink) -> Result<(u16, bool, Facts), Stop> {
-    match &entry.body {
-        Body::Link(_) => Ok((begin(path, entry, LINK_MODE, (0, None), sink)?, false, Facts::default())),
-        Body::Directory | Body::Whiteout => match entry.mode {
-            Mode::Fixed(mode) => Ok((begin(path, entry, mode, (0, None), sink)?, false, Facts::default())),
-            Mode::ByContent => {
-                let error = Error::bug(format!("packing the entry `{path}`: its mode is not set"));
-                Err(PackError { item: Some(entry.item), error }.into())
+impl<S: Sink> Out<'_, S> {
+    /// Writes what stands before the content of an entry, or a link in its place; its mode.
+    fn begin(&mut self, path: &str, entry: &Entry, mode: u16, (size, twin): (u64, Option<&str>)) -> Result<u16, Stop> {
+        let header = &mut self.header;
+        header.clear();
+        let blame = |error: Error| PackError { item: Some(entry.item), error };
+        tar::header(path, entry, mode, (size, twin), header).map_err(blame)?;
+        let extent = (header.len() as u64).saturating_add(size).saturating_add(tar::padding(size) as u64);
+        self.sink.entry(path, extent)?;
+        self.sink.put(header)?;
+        Ok(mode)
+    }
+
+    /// Writes a whole entry; its mode, whether its content is a program, and what it says.
+    fn entry(&mut self, path: &str, entry: &Entry) -> Result<(u16, bool, Facts), Stop> {
+        match &entry.body {
+            Body::Link(_) => Ok((self.begin(path, entry, LINK_MODE, (0, None))?, false, Facts::default())),
+            Body::Directory | Body::Whiteout => match entry.mode {
+                Mode::Fixed(mode) => Ok((self.begin(path, entry, mode, (0, None))?, false, Facts::default())),
+                Mode::ByContent => {
+                    let error = Error::bug(format!("packing the entry `{path}`: its mode is not set"));
+                    Err(PackError { item: Some(entry.item), error }.into())
+                }
+            },
+            Body::File(content) => {
+                let (program, open) = self.sink.open(entry, content)?;
+                let mode = self.begin(path, entry, mode_of(entry.mode, program), (content.size(), None))?;
+                let facts = self.sink.pour(entry, content, open)?;
+                self.sink.put(tar::END.get(..tar::padding(content.size())).unwrap_or_default())?;
+                Ok((mode, program, facts))
             }
-        },
-        Body::File(content) => {
-            let (program, open) = sink.open(entry, content)?;
-            let mode = begin(path, entry, mode_of(entry.mode, program), (content.size(), None), sink)?;
-            let facts = sink.pour(entry, content, open)?;
-            sink.put(tar::END.get(..tar::padding(content.size())).unwrap_or_default())?;
-            Ok((mode, program, facts))
         }
     }
 }

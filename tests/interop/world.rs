@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::layout::images;
 use crate::peers::{Mount, done, output, peer, run, said};
-use crate::project::{Project, digest, noise, program, refused, varied};
+use crate::project::{Project, digest, noise, program, refused, release, varied};
 
 /// Longest time until a file is opened.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -198,10 +198,14 @@ fn temporaries_are_made_beside_their_target() {
 
 /// The calls of a build, by strace.
 fn calls(project: &Project, words: &[&str], which: &str) -> String {
+    calls_of(&program(), project, words, which)
+}
+
+fn calls_of(program: &Path, project: &Project, words: &[&str], which: &str) -> String {
     let log = project.out("log");
     let mut command = peer("strace");
     project.prepare(&mut command);
-    command.args(["-f", "-qq", "-e", &format!("trace={which}"), "-o"]).arg(&log).arg(program()).args(words);
+    command.args(["-f", "-qq", "-e", &format!("trace={which}"), "-o"]).arg(&log).arg(program).args(words);
     done(&mut command);
     fs::read_to_string(&log).unwrap()
 }
@@ -239,4 +243,24 @@ fn a_build_reads_only_what_changed() {
     let one = calls(&project, &["build"], "open,openat,openat2");
     let asked = one.lines().filter(|line| line.contains("/file-3\"") && line.contains("open")).count();
     assert!((2..=3).contains(&asked), "it is looked into, read for its digest and packed: {asked}");
+}
+
+/// How a cold build grows with files, in system calls for each: a look at its state; open, look, read the first bytes and close, to see what it is;
+/// and to pack it open, look, read all, look again and close.
+#[test]
+fn each_small_file_takes_ten_system_calls() {
+    const FILES: usize = 1000;
+    const EACH: usize = 10;
+    let count = |files: usize| {
+        let project = Project::new("[image]\nbase = \"scratch\"\n[[file]]\nsrc = \"tree\"\ndest = \"/t\"\n");
+        for at in 0..files {
+            project.write(&format!("tree/file-{at:05}"), format!("content {at:06}"));
+        }
+        let which = "open,openat,openat2,read,pread64,readv,lseek,fstat,newfstatat,statx,close,fcntl,mmap,munmap";
+        let log = calls_of(&release(), &project, &["build", "--jobs", "2"], which);
+        log.lines().filter(|line| !line.contains("resumed>")).count()
+    };
+    let (few, many) = (count(FILES), count(2 * FILES));
+    let slope = (many - few) as f64 / FILES as f64;
+    assert!(slope < EACH as f64 + 0.5, "{slope} calls for each file");
 }
