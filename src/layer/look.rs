@@ -2,15 +2,13 @@
 //! is not known, each exactly as it was listed, on all threads.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread::scope;
 
 use super::known::Known;
 use super::make::explain;
 use super::pack::PackError;
 use super::place::Placed;
 use super::read;
+use super::spread::spread;
 use super::tree::{Body, Content, Entry, Tree};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -20,8 +18,6 @@ use crate::store::Store;
 
 /// How many bytes of a file are read at once.
 const CHUNK: usize = 256 << 10;
-/// How many files a thread takes at once.
-const HANDFUL: usize = 32;
 
 /// What the contents of an image's own files say, by their paths; those that say nothing are missing.
 pub type Contents = BTreeMap<String, Facts>;
@@ -81,42 +77,13 @@ pub(super) fn unknown(
 
 /// What those contents say that say something, with their places among the jobs; else the first failure in the order of the jobs.
 fn all(ctx: &Ctx, jobs: &[Job<'_>], known: &Known) -> Result<Vec<(usize, Facts)>, (usize, PackError)> {
-    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    let done: Mutex<Vec<(usize, Result<Facts>)>> = Mutex::default();
-    let work = || {
-        let (mut chunk, mut own) = (vec![0; CHUNK], Vec::new());
-        'files: loop {
-            let first = next.fetch_add(HANDFUL, Ordering::Relaxed);
-            for (at, job) in jobs.iter().enumerate().skip(first).take(HANDFUL) {
-                if at > failed.load(Ordering::Relaxed) {
-                    break 'files;
-                }
-                let facts = ctx.cancel.check().and_then(|()| one(job, &ctx.store, known, &mut chunk));
-                if facts.is_err() {
-                    failed.fetch_min(at, Ordering::Relaxed);
-                }
-                if facts.as_ref().map_or(true, |facts| !facts.is_empty()) {
-                    own.push((at, facts));
-                }
-            }
-            if first >= jobs.len() {
-                break;
-            }
-        }
-        done.lock().unwrap_or_else(PoisonError::into_inner).append(&mut own);
-    };
-    let threads = ctx.jobs.get().min(jobs.len() / HANDFUL + 1);
-    scope(|scope| {
-        (1..threads).for_each(|_| drop(scope.spawn(work)));
-        work();
+    let facts = spread(ctx.jobs, jobs, |job, chunk| {
+        ctx.cancel.check()?;
+        chunk.resize(CHUNK, 0);
+        let facts = one(job, &ctx.store, known, chunk)?;
+        Ok((!facts.is_empty()).then_some(facts))
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    let facts = done.into_iter().map(|(at, facts)| match facts {
-        Ok(facts) => Ok((at, facts)),
-        Err(error) => Err((jobs[at].image, PackError { item: Some(jobs[at].entry.item), error })),
-    });
-    facts.collect()
+    facts.map_err(|(at, error)| (jobs[at].image, PackError { item: Some(jobs[at].entry.item), error }))
 }
 
 fn one(job: &Job<'_>, store: &Store, known: &Known, chunk: &mut [u8]) -> Result<Facts> {

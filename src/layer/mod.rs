@@ -32,6 +32,7 @@ mod recipes;
 mod record;
 pub(crate) mod roots;
 mod select;
+mod spread;
 mod tar;
 #[cfg(test)]
 mod tests;
