@@ -196,16 +196,16 @@ impl Gather<'_> {
                 .add(Finding::error("source", format!("`{}` is {kind}", printable(written))).at(&source.place, ""));
             return Found::Nothing;
         }
-        self.bits(written, source, facts.mode());
+        self.bits(|| printable(written), source, facts.mode());
         Found::File { path: path.into(), seen: seen(facts) }
     }
 
     /// setuid and setgid are only ever made where a mode says so. One warning for each source is enough.
-    fn bits(&mut self, written: &str, source: &Source, mode: u32) {
+    fn bits(&mut self, shown: impl FnOnce() -> String, source: &Source, mode: u32) {
         if mode & 0o6000 == 0 || !self.warned.insert(source.place.span.start) {
             return;
         }
-        let message = format!("`{}` is setuid or setgid here, and will not be", printable(written));
+        let message = format!("`{}` is setuid or setgid here, and will not be", shown());
         let help =
             "host modes are never copied; put the file in with an entry of its own and `mode = \"4755\"` if it must be";
         self.report.add(Finding::warning("host-mode", message).at(&source.place, "").help(help));

@@ -93,6 +93,11 @@ impl ImageIgnore {
         Ok(ignore)
     }
 
+    /// Whether there is no pattern.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Whether the path, relative to the manifest's directory, is left out.
     pub fn excludes(&self, path: &str) -> bool {
         let mut excluded = false;

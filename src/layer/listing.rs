@@ -101,7 +101,9 @@ impl Listing {
     /// Brings the paths into their order.
     pub fn sort(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_unstable_by(|one, two| self.text(one.start as usize).cmp(self.text(two.start as usize)));
+        // The NUL that ends a path is less than any byte of another one.
+        let text = self.text.as_bytes();
+        rows.sort_unstable_by(|one, two| text[one.start as usize..].cmp(&text[two.start as usize..]));
         rows.shrink_to_fit();
         self.text.shrink_to_fit();
         self.rows = rows;

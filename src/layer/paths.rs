@@ -93,6 +93,10 @@ impl<V> Paths<V> {
 
     /// Where a path stands, or where it belongs: the chunk, and the place in it.
     fn find(&self, path: &str) -> Result<(usize, usize), (usize, usize)> {
+        // What comes in order stands behind all others.
+        if let Some(chunk) = self.chunks.last().filter(|chunk| chunk.path(chunk.ends.len() - 1) < path) {
+            return Err((self.chunks.len() - 1, chunk.ends.len()));
+        }
         let at = self.chunks.partition_point(|chunk| chunk.path(0) <= path).saturating_sub(1);
         match self.chunks.get(at).map(|chunk| chunk.find(path)) {
             None => Err((at, 0)),

@@ -1,7 +1,7 @@
 //! Stage 6: walks one copied directory. Its globs and the ignore file in, sorted-to-be entries out; what cannot be copied goes into
 //! the report. Reads directories and file facts, no content.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -72,50 +72,69 @@ pub(super) fn open(at: BorrowedFd<'_>, name: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(at, name, flags, RawMode::empty())?)
 }
 
-/// The names in a directory in the order of their bytes, without `.` and `..`.
-fn names(handle: &OwnedFd) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(handle)? {
-        let name = entry?.file_name().to_owned();
-        if ![c".", c".."].contains(&name.as_c_str()) {
-            names.push(name);
+/// The names in a directory, one behind the other, each with its NUL; and where each begins.
+struct Names {
+    text: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Names {
+    /// All but `.` and `..`, in the order of their bytes.
+    fn read(handle: &OwnedFd) -> io::Result<Names> {
+        let mut names = Names { text: Vec::new(), starts: Vec::new() };
+        for entry in Dir::read_from(handle)? {
+            let entry = entry?;
+            if ![c".", c".."].contains(&entry.file_name()) {
+                names.starts.push(names.text.len());
+                names.text.extend(entry.file_name().to_bytes_with_nul());
+            }
         }
+        // The NUL that ends a name is less than any byte of another one.
+        let Names { text, starts } = &mut names;
+        starts.sort_unstable_by(|one, two| text[*one..].cmp(&text[*two..]));
+        Ok(names)
     }
-    names.sort();
-    Ok(names)
+
+    fn iter(&self) -> impl Iterator<Item = &CStr> {
+        self.starts.iter().filter_map(|start| CStr::from_bytes_until_nul(&self.text[*start..]).ok())
+    }
 }
 
 impl Gather<'_> {
     /// Adds what is wanted in and below a directory.
     pub(super) fn walk(&mut self, walk: &mut Walk<'_>, place: &Place<'_>, depth: usize) -> Result<()> {
         self.ctx.cancel.check()?;
-        let directory = printable(&place.path.to_string_lossy());
-        let failed = |cause| Error::io(format!("reading the directory `{directory}`"), cause);
+        let directory = || printable(&place.path.to_string_lossy());
+        let failed = |cause| Error::io(format!("reading the directory `{}`", directory()), cause);
         if depth > DEEPEST {
-            return Err(Error::usage(format!("`{directory}` is nested deeper than {DEEPEST} directories")));
+            return Err(Error::usage(format!("`{}` is nested deeper than {DEEPEST} directories", directory())));
         }
-        for name in names(&place.handle).map_err(failed)? {
-            let Ok(name) = name.to_str() else {
-                let finding = Finding::error("name", format!("the name {name:?} in `{directory}` is not UTF-8"));
-                let finding = finding.at(&walk.copy.source.place, "copied from here");
+        let mut path = String::new();
+        for name in Names::read(&place.handle).map_err(failed)?.iter() {
+            let Ok(text) = name.to_str() else {
+                let message = format!("the name {name:?} in `{}` is not UTF-8", directory());
+                let finding = Finding::error("name", message).at(&walk.copy.source.place, "copied from here");
                 self.report.add(finding.help("rename it, or leave it out with `exclude`"));
                 continue;
             };
-            let path = if place.below.is_empty() { name.to_string() } else { format!("{}/{name}", place.below) };
-            let facts = rustix::fs::statat(&place.handle, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|cause| failed(cause.into()))?;
+            let facts = rustix::fs::statat(&place.handle, name, AtFlags::SYMLINK_NOFOLLOW);
+            let facts = facts.map_err(|cause| failed(cause.into()))?;
             let is_directory = FileType::from_raw_mode(facts.st_mode) == FileType::Directory;
+            path.clear();
+            path.push_str(place.below);
+            path.push_str(if place.below.is_empty() { "" } else { "/" });
+            path.push_str(text);
             if walk.globs.excludes(&path, is_directory) {
                 continue;
             }
-            let full = place.path.join(name);
-            let ignored = self.ignores(&full, &path);
+            let ignored = self.ignores(place.path, text, &path);
             if ignored && !(is_directory && self.ignore.takes_back()) {
                 continue;
             }
             if is_directory {
-                let handle = open(place.handle.as_fd(), Path::new(name)).map_err(failed)?;
-                self.directory(walk, &Place { handle, path: &full, below: &path }, ignored, depth)?;
+                let handle = open(place.handle.as_fd(), Path::new(text)).map_err(failed)?;
+                let inner = Place { handle, path: &place.path.join(text), below: &path };
+                self.directory(walk, &inner, ignored, depth)?;
             } else if walk.wants(&path, false) {
                 self.leaf(walk, place, name, &path, &facts)?;
             }
@@ -123,10 +142,13 @@ impl Gather<'_> {
         Ok(())
     }
 
-    /// Whether the ignore file leaves this out; its patterns are relative to the manifest's directory, and for a source outside
-    /// of that to the source.
-    fn ignores(&self, full: &Path, path: &str) -> bool {
-        match full.strip_prefix(&self.directory).map(Path::to_str) {
+    /// Whether the ignore file leaves out this name in a directory, at this path below the copied one; its patterns are relative to the
+    /// manifest's directory, and for a source outside of that to the source.
+    fn ignores(&self, within: &Path, name: &str, path: &str) -> bool {
+        if self.ignore.is_empty() {
+            return false;
+        }
+        match within.join(name).strip_prefix(&self.directory).map(Path::to_str) {
             Ok(Some(path)) => self.ignore.excludes(path),
             _ => self.ignore.excludes(path),
         }
@@ -143,20 +165,21 @@ impl Gather<'_> {
         Ok(())
     }
 
-    fn leaf(&mut self, walk: &mut Walk<'_>, within: &Place<'_>, name: &str, path: &str, facts: &Stat) -> Result<()> {
-        let place = &walk.copy.source.place;
-        let shown = printable(&format!("{}/{path}", walk.copy.source.written.trim_end_matches('/')));
+    fn leaf(&mut self, walk: &mut Walk<'_>, within: &Place<'_>, name: &CStr, path: &str, facts: &Stat) -> Result<()> {
+        let source = &walk.copy.source;
+        let place = &source.place;
+        let shown = || printable(&format!("{}/{path}", source.written.trim_end_matches('/')));
         let kind = FileType::from_raw_mode(facts.st_mode);
         if kind == FileType::Symlink {
             let target = rustix::fs::readlinkat(&within.handle, name, Vec::new())
-                .map_err(|cause| Error::io(format!("reading `{shown}`"), cause.into()))?;
+                .map_err(|cause| Error::io(format!("reading `{}`", shown()), cause.into()))?;
             match target.to_str() {
                 Ok(target) if stays_inside(path, target) => {
                     walk.listing.push(path, Kind::Link(target))?;
                 }
                 _ => {
                     let target = printable(&target.to_string_lossy());
-                    let message = format!("the link `{shown}` leads out of the tree, to `{target}`");
+                    let message = format!("the link `{}` leads out of the tree, to `{target}`", shown());
                     self.report.add(
                         Finding::error("link-outside", message).at(place, "copied from here").help(
                             "leave it out with `exclude`, and declare it with `[[symlink]]` if the image needs it",
@@ -165,11 +188,10 @@ impl Gather<'_> {
                 }
             }
         } else if let Some(kind) = special(kind) {
-            let finding = Finding::error("source", format!("`{shown}` is {kind}"));
+            let finding = Finding::error("source", format!("`{}` is {kind}", shown()));
             self.report.add(finding.at(place, "copied from here").help("leave it out with `exclude`"));
         } else {
-            let source = walk.copy.source.clone();
-            self.bits(&shown, &source, facts.st_mode);
+            self.bits(shown, source, facts.st_mode);
             walk.listing.push(path, Kind::File(seen_at(facts)))?;
         }
         Ok(())
