@@ -67,11 +67,12 @@ impl Sink for Keys<'_> {
     type Open = Digest;
 
     fn open(&mut self, _: &Entry, content: &Content) -> Result<(bool, Digest), Stop> {
-        let program = match content {
-            Content::Inline(bytes) => Some(is_program(bytes)),
-            Content::Disk(_) | Content::Stored(_) => self.known.fact(content).map(|fact| fact.program),
+        let (program, id) = match content {
+            Content::Inline(bytes) => (Some(is_program(bytes)), Some(self.known.id(content))),
+            Content::Stored(_) => (self.known.fact(content).map(|fact| fact.program), Some(self.known.id(content))),
+            Content::Disk(_) => self.known.fact(content).map(|fact| (fact.program, fact.id)).unzip(),
         };
-        let id = self.known.id(content);
+        let id = id.flatten();
         self.all_known &= program.is_some() && id.is_some();
         Ok((program.unwrap_or_default(), id.unwrap_or_else(|| Digest::of(b""))))
     }

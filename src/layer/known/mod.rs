@@ -93,10 +93,13 @@ impl Known {
         if content.size() == 0 {
             return Some(Fact { id: Some(Digest::of(b"")), ..Fact::default() });
         }
-        let key = key(content)?;
-        self.old.find(&key).or_else(|| {
+        self.find(&key(content)?)
+    }
+
+    fn find(&self, key: &Key) -> Option<Fact> {
+        self.old.find(key).or_else(|| {
             let fresh = self.fresh();
-            fresh.table.find_first(fresh.settled, &key)
+            fresh.table.find_first(fresh.settled, key)
         })
     }
 
@@ -111,12 +114,7 @@ impl Known {
 
     /// The digest of a file that looks like this, if it is known.
     pub fn digest(&self, seen: &Seen) -> Option<Digest> {
-        let key = of_seen(seen);
-        let fresh = || {
-            let fresh = self.fresh();
-            fresh.table.find_first(fresh.settled, &key)
-        };
-        self.old.find(&key).or_else(fresh)?.id
+        self.find(&of_seen(seen))?.id
     }
 
     /// Takes what a look at a part of a content showed; [`Known::learn`] comes after it.

@@ -22,12 +22,14 @@ pub struct Reading<'a> {
 impl Known {
     /// Begins to read a content whole.
     pub fn reading(&self, content: &Content) -> Reading<'_> {
-        let told = self.fact(content).map(|fact| fact.facts);
+        let key = key(content);
+        let known = if content.size() == 0 { self.fact(content) } else { key.as_ref().and_then(|key| self.find(key)) };
+        let told = known.map(|fact| fact.facts);
         self.count(content.size());
         let (young, on_disk) = (self.is_young(content), matches!(content, Content::Disk(_)));
         Reading {
             known: self,
-            key: key(content).map(|key| (key, young)).filter(|_| told.is_none()),
+            key: key.map(|key| (key, young)).filter(|_| told.is_none()),
             hasher: (on_disk && told.is_none()).then(Sha256::new),
             look: Look::new(content.size()),
             begun: false,

@@ -84,7 +84,7 @@ impl Table {
     /// The same among the first rows.
     pub(super) fn find_first(&self, count: usize, key: &Key) -> Option<Fact> {
         let rows = self.rows.get(..count)?;
-        let at = rows.binary_search_by(|row| row.key.cmp(key)).ok()?;
+        let at = place(rows, key)?;
         let row = rows.get(at)?;
         let fact = self.fact(row)?;
         self.used.get(at).iter().for_each(|used| used.store(true, Ordering::Relaxed));
@@ -160,6 +160,26 @@ impl Table {
         let used = std::iter::repeat_with(AtomicBool::default).take(rows.len()).collect();
         rows.is_sorted_by(|one, two| one.key < two.key).then(|| Table { rows, more: more.to_vec(), used })
     }
+}
+
+/// The row of a key. Keys are parts of digests and so are spread evenly: the search begins about where the key must be.
+fn place(rows: &[Row], key: &Key) -> Option<usize> {
+    const STEP: usize = 16;
+    let first = u64::from_be_bytes(*key.first_chunk()?);
+    let guess = (u128::from(first) * rows.len() as u128 >> u64::BITS) as usize;
+    let (mut from, mut to, mut step) = (guess, guess, STEP);
+    while from > 0 && rows.get(from).is_none_or(|row| row.key > *key) {
+        from = from.saturating_sub(step);
+        step *= 2;
+    }
+    step = STEP;
+    while rows.get(to).is_some_and(|row| row.key < *key) {
+        to += step;
+        step *= 2;
+    }
+    let to = (to + 1).min(rows.len());
+    let at = rows.get(from..to)?.binary_search_by(|row| row.key.cmp(key)).ok()?;
+    Some(from + at)
 }
 
 fn says_more(fact: &Fact) -> bool {

@@ -146,3 +146,29 @@ fn a_table_is_read_back_and_keeps_what_was_asked_for() {
         assert_eq!(both.find(&key(number)), Some(known), "{number}");
     });
 }
+
+#[test]
+fn a_row_is_found_wherever_it_stands() {
+    let spread = |at: u64| short(&Digest::of(&at.to_le_bytes()));
+    let together = |at: u64| {
+        let mut key = Key::default();
+        key[8..].copy_from_slice(&at.to_be_bytes());
+        key
+    };
+    let keys: [&dyn Fn(u64) -> Key; 3] = [&spread, &together, &|at| together(at).map(|byte| !byte)];
+    for key in keys {
+        for count in [0, 1, 2, 17, 1000] {
+            let mut table = Table::default();
+            for at in 0..count {
+                table.push(key(2 * at), false, &Fact { id: Some(Digest::of(&[at as u8])), ..Fact::default() });
+            }
+            table.sort();
+            for at in 0..count {
+                assert_eq!(table.find(&key(2 * at)).unwrap().id, Some(Digest::of(&[at as u8])), "{at} of {count}");
+            }
+            for at in 0..=count {
+                assert_eq!(table.find(&key(2 * at + 1)), None, "{at} of {count}");
+            }
+        }
+    }
+}
