@@ -16,6 +16,7 @@ pub use values::value;
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
+use memchr::{memchr, memchr_iter};
 
 /// Most secrets that are told of one content.
 pub const MOST_SECRETS: usize = 8;
@@ -66,24 +67,47 @@ impl Scan {
         if self.found.len() >= MOST_SECRETS {
             return;
         }
-        if self.window.is_empty() && last {
-            let binary = self.binary.unwrap_or_else(|| binary(bytes));
-            return self.judge(bytes, binary, 0, bytes.len());
-        }
         let mut window = std::mem::take(&mut self.window);
-        window.extend_from_slice(bytes);
+        if window.is_empty() {
+            return self.look(bytes, 0, last);
+        }
+        let (held, joint) = (window.len(), BEFORE + REACH);
+        match (self.binary, bytes.get(..joint).filter(|joint| joint.len() < bytes.len())) {
+            // Only what is held is looked at together with the first of the new bytes; all others stay where they are.
+            (Some(binary), Some(first)) => {
+                window.extend_from_slice(first);
+                self.judge(&window, binary, self.judged, held + BEFORE);
+                self.pass(window.get(..held).unwrap_or_default(), binary);
+                self.look(bytes, BEFORE, last);
+            }
+            _ => {
+                window.extend_from_slice(bytes);
+                self.look(&window, self.judged, last);
+            }
+        }
+    }
+
+    /// Looks at a window as far as its bytes allow, and holds what is needed later. So much of it was judged before.
+    fn look(&mut self, window: &[u8], judged: usize, last: bool) {
         let safe = if last { window.len() } else { window.len().saturating_sub(REACH) };
+        let mut keep = 0;
         // What a content is, is told by all its first bytes.
-        if safe > self.judged && (last || self.binary.is_some() || window.len() >= FIRST) {
-            let binary = *self.binary.get_or_insert_with(|| binary(&window));
-            self.judge(&window, binary, self.judged, safe);
-            let keep = safe.saturating_sub(BEFORE);
-            self.lines += feeds(window.get(..keep).unwrap_or_default());
-            self.at += keep as u64;
-            window.drain(..keep);
+        if safe > judged && (last || self.binary.is_some() || window.len() >= FIRST) {
+            let binary = *self.binary.get_or_insert_with(|| binary(window));
+            self.judge(window, binary, judged, safe);
+            keep = safe.saturating_sub(BEFORE);
+            self.pass(window.get(..keep).unwrap_or_default(), binary);
             self.judged = safe - keep;
         }
-        self.window = window;
+        if !last {
+            self.window = window.get(keep..).unwrap_or_default().to_vec();
+        }
+    }
+
+    /// Leaves bytes behind.
+    fn pass(&mut self, bytes: &[u8], binary: bool) {
+        self.at += bytes.len() as u64;
+        self.lines += if binary { 0 } else { feeds(bytes) };
     }
 
     /// What was found.
@@ -128,11 +152,11 @@ fn secret(kind: usize, window: &[u8], start: usize, stop: usize) -> Option<(&'st
 
 /// Whether a content is binary, by its first bytes.
 fn binary(bytes: &[u8]) -> bool {
-    bytes.get(..bytes.len().min(FIRST)).unwrap_or_default().contains(&0)
+    memchr(0, bytes.get(..bytes.len().min(FIRST)).unwrap_or_default()).is_some()
 }
 
 fn feeds(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// All beginnings: those of keys, then those of tokens. Up to 64 are looked for many bytes at a time, more one byte at a time.
