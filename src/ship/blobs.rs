@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +25,11 @@ pub struct Blobs {
     image: Option<Arc<source::Image>>,
     own: Recipes,
 }
+
+/// How many bytes are copied at once; a blob of less is copied by one thread.
+const PIECE: usize = 256 << 10;
+/// Pieces on their way from who copies to who sums them up.
+const PIECES: usize = 4;
 
 /// A blob to send.
 #[derive(Clone, Debug)]
@@ -124,22 +131,78 @@ pub struct Checked<R> {
 }
 
 /// Wraps a reader of the descriptor's bytes.
-pub fn checked<R: Read>(inner: R, descriptor: &Descriptor) -> Checked<R> {
+pub fn checked<R>(inner: R, descriptor: &Descriptor) -> Checked<R> {
     Checked { inner, descriptor: descriptor.clone(), hasher: Sha256::new(), read: 0 }
+}
+
+impl<R> Checked<R> {
+    /// Takes the next bytes; none at the end.
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.read += bytes.len() as u64;
+        let Descriptor { digest, size, .. } = &self.descriptor;
+        let whole = || self.read == *size && Digest::finish(self.hasher.clone()) == *digest;
+        if self.read > *size || bytes.is_empty() && !whole() {
+            return Err(io::Error::other(format!("the stored blob {digest} changed while it was read")));
+        }
+        Ok(())
+    }
 }
 
 impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.read += count as u64;
-        let Descriptor { digest, size, .. } = &self.descriptor;
-        let whole = || self.read == *size && Digest::finish(self.hasher.clone()) == *digest;
-        if self.read > *size || count == 0 && !buffer.is_empty() && !whole() {
-            return Err(io::Error::other(format!("the stored blob {digest} changed while it was read")));
+        if count > 0 || !buffer.is_empty() {
+            self.take(&buffer[..count])?;
         }
         Ok(count)
     }
+}
+
+/// Copies the descriptor's bytes, and fails at the end unless they were these. A large blob is summed up beside the copying.
+pub fn copy(mut source: impl Read, descriptor: &Descriptor, target: &mut impl Write) -> io::Result<()> {
+    if descriptor.size < PIECE as u64 {
+        return io::copy(&mut checked(source, descriptor), target).map(drop);
+    }
+    let mut check = checked((), descriptor);
+    thread::scope(|scope| {
+        let (to_sum, pieces) = sync_channel::<Vec<u8>>(PIECES);
+        let (to_fill, free) = sync_channel(PIECES);
+        let summing = thread::Builder::new().spawn_scoped(scope, move || {
+            for piece in pieces {
+                check.take(&piece)?;
+                // Who copies may have ended already.
+                let _ = to_fill.send(piece);
+            }
+            check.take(&[])
+        })?;
+        let copied = pass(&mut source, target, &to_sum, &free);
+        drop(to_sum);
+        let summed = summing.join().unwrap_or_else(|_| Err(io::Error::other("a thread broke down")));
+        copied.and(summed)
+    })
+}
+
+/// Copies piece by piece and hands each on; it ends early where nobody takes them, who then says why.
+fn pass(
+    source: &mut impl Read,
+    target: &mut impl Write,
+    next: &SyncSender<Vec<u8>>,
+    free: &Receiver<Vec<u8>>,
+) -> io::Result<()> {
+    let mut fresh = (0..PIECES).map(|_| Vec::with_capacity(PIECE));
+    while let Some(mut piece) = fresh.next().or_else(|| free.recv().ok()) {
+        piece.clear();
+        source.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            break;
+        }
+        target.write_all(&piece)?;
+        if next.send(piece).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Every blob of an artifact once, children before parents: layers, configs, then manifests, then the index.
@@ -165,6 +228,22 @@ pub fn all(artifact: &Artifact) -> Vec<Blob> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_blob_is_copied_whole_and_checked() {
+        let bytes: Vec<u8> = (0..9 * PIECE as u32 / 2).map(|at| (at / 7) as u8).collect();
+        let descriptor = Descriptor::of("x", &bytes);
+        let mut target = Vec::new();
+        copy(&bytes[..], &descriptor, &mut target).unwrap();
+        assert!(target == bytes);
+        let mut other = bytes.clone();
+        other[PIECE] ^= 1;
+        for wrong in [&bytes[1..], &other, &[&bytes[..], b"x"].concat(), b""] {
+            assert!(copy(wrong, &descriptor, &mut io::sink()).is_err());
+        }
+        let mut small = [0; PIECE + 1];
+        assert!(copy(&bytes[..], &descriptor, &mut &mut small[..]).is_err(), "a target that is full");
+    }
 
     #[test]
     fn other_bytes_than_named_are_noticed() {

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::blobs::{Blob, Blobs, all, checked};
+use super::blobs::{self, Blob, Blobs, all};
 use super::{Cargo, temporary};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
@@ -137,18 +137,18 @@ async fn one(ctx: &Ctx, blobs: &Blobs, blob: &Blob, directory: &Path) -> Result<
 /// Whether the blob is there with the right bytes.
 fn there(ctx: &Ctx, target: &PathBuf, descriptor: &Descriptor) -> bool {
     let is_file = fs::symlink_metadata(target).is_ok_and(|facts| facts.is_file() && facts.len() == descriptor.size);
-    let right = |file| std::io::copy(&mut checked(file, descriptor), &mut std::io::sink()).is_ok();
+    let right = |file| blobs::copy(file, descriptor, &mut std::io::sink()).is_ok();
     // Where it really is: two layouts may be called the same, from two directories.
     let known = fs::canonicalize(target).unwrap_or_else(|_| target.clone());
     is_file && ctx.store.looks_right(&known, &descriptor.digest, || File::open(target).is_ok_and(right))
 }
 
 async fn copy(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, target: &Path) -> Result<()> {
-    let mut source = checked(blobs.open(ctx, descriptor).await?, descriptor);
+    let (source, descriptor) = (blobs.open(ctx, descriptor).await?, descriptor.clone());
     let target = target.to_path_buf();
     let copied = tokio::task::spawn_blocking(move || {
         let mut temporary = temporary::file(&target)?;
-        std::io::copy(&mut source, &mut temporary).map_err(|cause| temporary.failed(cause))?;
+        blobs::copy(source, &descriptor, &mut temporary).map_err(|cause| temporary.failed(cause))?;
         temporary.publish()
     });
     copied.await.map_err(|cause| Error::bug("a thread broke down").because(cause))?
