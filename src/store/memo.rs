@@ -1,7 +1,9 @@
 //! Stage 3: remembered facts. A kind and a key in, the bytes that were remembered out, or nothing. Never the truth, only a saving.
 
-use std::io::{Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
+
+use sha2::{Digest as _, Sha256};
 
 use super::{Memory, Store, draft, files, using};
 use crate::error::Result;
@@ -9,6 +11,23 @@ use crate::oci::Digest;
 
 /// Largest remembered fact; a bigger file is not ours.
 const MOST_BYTES: u64 = 1 << 30;
+
+/// Whether a fact could be kept.
+type Tried = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// Sums up what is written to it.
+struct Sum(Sha256);
+
+impl Write for Sum {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Store {
     pub(super) fn memo_path(&self, kind: &str, key: &Digest) -> PathBuf {
@@ -50,18 +69,30 @@ impl Store {
 
     /// The same, without a word where the store cannot be written: it is found out as well in the next run.
     pub fn remember_if_possible(&self, kind: &str, key: &Digest, fact: &[u8]) {
+        self.remember_written(kind, key, &|out| out.write_all(fact));
+    }
+
+    /// The same for a fact that is too large to be held: it is written twice, first to be summed up, and must be the same both times.
+    pub fn remember_written(&self, kind: &str, key: &Digest, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) {
         if self.0.memory != Memory::Off {
-            let _ = self.keep_fact(kind, key, fact);
+            let _ = self.keep_written(kind, key, write);
         }
     }
 
-    fn keep_fact(&self, kind: &str, key: &Digest, fact: &[u8]) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    fn keep_fact(&self, kind: &str, key: &Digest, fact: &[u8]) -> Tried {
+        self.keep_written(kind, key, &|out| out.write_all(fact))
+    }
+
+    fn keep_written(&self, kind: &str, key: &Digest, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Tried {
         let directory = self.root().join("tmp");
         std::fs::create_dir_all(&directory)?;
-        let mut file = draft::temporary(&directory, "memo-")?;
-        writeln!(file, "{}", Digest::of(fact).hex())?;
-        file.write_all(fact)?;
-        draft::publish(file, &self.memo_path(kind, key))?;
+        let mut sum = BufWriter::new(Sum(Sha256::new()));
+        write(&mut sum)?;
+        let Sum(sum) = sum.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut file = BufWriter::new(draft::temporary(&directory, "memo-")?);
+        writeln!(file, "{}", Digest::finish(sum).hex())?;
+        write(&mut file)?;
+        draft::publish(file.into_inner().map_err(io::IntoInnerError::into_error)?, &self.memo_path(kind, key))?;
         Ok(())
     }
 

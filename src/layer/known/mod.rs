@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::table::Table;
+use self::table::{Joined, Table};
 use super::tree::{Content, Seen};
 use crate::ctx::Ctx;
 use crate::event::Event;
@@ -162,9 +162,9 @@ impl Known {
         self.settle();
         let fresh = self.fresh();
         let Some(place) = self.place.filter(|_| fresh.table.has_old()) else { return };
-        let (count, bytes) = Table::joined(&self.old, &fresh.table, MOST_IDLE);
-        if count <= MOST_ROWS {
-            ctx.store.remember_if_possible(KIND, &place, &bytes);
+        let joined = Joined::new(&self.old, &fresh.table, MOST_IDLE);
+        if joined.count() <= MOST_ROWS {
+            ctx.store.remember_written(KIND, &place, &|out| joined.write(out));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Stage 6: what is known of many contents, in 56 bytes for each: a row of what it is known by, its identity, and where more is said of the few
 //! that say more. Rows and bytes in and out. Pure.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Fact, Key};
@@ -36,10 +37,11 @@ pub(super) struct Table {
 }
 
 impl Row {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend(self.key);
-        bytes.extend(self.id);
-        bytes.extend(self.word.to_le_bytes());
+    fn bytes(&self) -> [u8; ROW] {
+        let mut bytes = [0; ROW];
+        let parts = self.key.iter().chain(&self.id).copied().chain(self.word.to_le_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(room, byte)| *room = byte);
+        bytes
     }
 }
 
@@ -64,9 +66,10 @@ impl Table {
         self.rows.push(Row { key, id, word: place << BITS | bits });
     }
 
-    /// Brings the rows into their order; of several with one key the last one counts.
+    /// Brings the rows into their order; of several with one key the last one counts of those that say more.
     pub(super) fn sort(&mut self) {
-        self.rows.sort_by_key(|row| row.key);
+        // In place: there may be a million. Where more is said stands behind what was said before.
+        self.rows.sort_unstable_by_key(|row| (row.key, row.word >> BITS));
         self.rows.dedup_by(|later, first| {
             let same = later.key == first.key;
             if same {
@@ -106,44 +109,17 @@ impl Table {
         self.rows.iter().any(|row| row.word & YOUNG == 0)
     }
 
-    /// What is to be remembered of both, as bytes, and how many contents that is: the new ones, the old ones that were asked for, and as many
-    /// others, or a few. Both are in order. Nothing is held twice: a large project has many rows.
-    pub(super) fn joined(old: &Table, new: &Table, few: usize) -> (usize, Vec<u8>) {
-        let asked = |at: usize| old.used.get(at).is_some_and(|used| used.load(Ordering::Relaxed));
-        let count = (0..old.rows.len()).filter(|at| asked(*at)).count() + new.rows.len();
-        let idle = old.rows.len() + new.rows.len() - count <= count + few;
-        let mut kept = old.rows.iter().enumerate().filter(|(at, _)| idle || asked(*at)).map(|(_, row)| row).peekable();
-        let mut fresh = new.rows.iter().filter(|row| row.word & YOUNG == 0).peekable();
-        let most = if idle { old.rows.len() + new.rows.len() } else { count };
-        let (mut bytes, mut more, mut taken) = (Vec::with_capacity(8 + most * ROW), Vec::new(), 0_usize);
-        bytes.extend([0; 8]);
-        while let (Some(key), _) | (None, Some(key)) = (kept.peek().map(|row| row.key), fresh.peek().map(|row| row.key))
-        {
-            let before = kept.next_if(|row| row.key == key && fresh.peek().is_none_or(|other| key <= other.key));
-            let row = match fresh.next_if(|row| row.key == key || before.is_none()) {
-                Some(row) => new.moved(row, &mut more),
-                None => before.and_then(|row| old.moved(row, &mut more)),
-            };
-            if let Some(row) = row {
-                row.write(&mut bytes);
-                taken += 1;
-            }
-        }
-        bytes[..8].copy_from_slice(&(taken as u64).to_le_bytes());
-        bytes.extend(more);
-        (taken, bytes)
-    }
-
     /// A row of this table where what more it says stands in `more`.
-    fn moved(&self, row: &Row, more: &mut Vec<u8>) -> Option<Row> {
+    fn moved(&self, row: &Row, more: &mut Vec<u8>) -> Row {
         let mut place = 0;
-        if row.word >> BITS > 0 {
+        // What cannot be read was damaged, and is not said again.
+        if let Some(fact) = self.fact(row).filter(|_| row.word >> BITS > 0) {
             let mut out = Out::default();
-            write(&mut out, &self.fact(row)?);
+            write(&mut out, &fact);
             place = more.len() as u64 + 1;
             more.extend(out.bytes);
         }
-        Some(Row { word: place << BITS | row.word & (PROGRAM | IDENTITY), ..*row })
+        Row { word: place << BITS | row.word & (PROGRAM | IDENTITY), ..*row }
     }
 
     /// The table that these bytes are.
@@ -162,11 +138,72 @@ impl Table {
     }
 }
 
-/// The row of a key. Keys are parts of digests and so are spread evenly: the search begins about where the key must be.
+/// What is to be remembered of two tables: the new rows, the old ones that were asked for, and as many others, or a few. Both are in order. Nothing
+/// is held twice: a large project has many rows.
+pub(super) struct Joined<'a> {
+    old: &'a Table,
+    new: &'a Table,
+    /// Whether the old rows stay that nobody asked for.
+    idle: bool,
+}
+
+impl<'a> Joined<'a> {
+    /// Joins them.
+    pub(super) fn new(old: &'a Table, new: &'a Table, few: usize) -> Joined<'a> {
+        let mut joined = Joined { old, new, idle: false };
+        let asked = (0..old.rows.len()).filter(|at| joined.keeps(*at)).count() + new.rows.len();
+        joined.idle = old.rows.len() + new.rows.len() - asked <= asked + few;
+        joined
+    }
+
+    fn keeps(&self, at: usize) -> bool {
+        self.idle || self.old.used.get(at).is_some_and(|used| used.load(Ordering::Relaxed))
+    }
+
+    /// All rows in order, each with its table.
+    fn rows(&self) -> impl Iterator<Item = (&'a Table, &'a Row)> {
+        let (old, new) = (self.old, self.new);
+        let mut kept = old.rows.iter().enumerate().filter(|(at, _)| self.keeps(*at)).map(|(_, row)| row).peekable();
+        let mut fresh = new.rows.iter().filter(|row| row.word & YOUNG == 0).peekable();
+        std::iter::from_fn(move || {
+            let next = fresh.peek().map(|row| row.key);
+            let before = kept.next_if(|row| next.is_none_or(|next| row.key <= next));
+            match fresh.next_if(|row| before.is_none_or(|before| before.key == row.key)) {
+                Some(row) => Some((new, row)),
+                None => before.map(|row| (old, row)),
+            }
+        })
+    }
+
+    /// How many contents there are.
+    pub(super) fn count(&self) -> usize {
+        self.rows().count()
+    }
+
+    /// Writes the table that both make.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&(self.count() as u64).to_le_bytes())?;
+        let mut more = Vec::new();
+        for (table, row) in self.rows() {
+            out.write_all(&table.moved(row, &mut more).bytes())?;
+        }
+        out.write_all(&more)
+    }
+}
+
+/// The row of a key. Keys are parts of digests and so are spread evenly: how far a row's key is off tells how many rows away the right one is.
+/// Wherever that leads, the search ends at the right row: each look at one of a million is a look at memory that no cache holds.
 fn place(rows: &[Row], key: &Key) -> Option<usize> {
-    const STEP: usize = 16;
-    let first = u64::from_be_bytes(*key.first_chunk()?);
-    let guess = (u128::from(first) * rows.len() as u128 >> u64::BITS) as usize;
+    const LOOKS: usize = 4;
+    const STEP: usize = 4;
+    let number = |key: &Key| i128::from(key.first_chunk().map_or(0, |first| u64::from_be_bytes(*first)));
+    let (count, last) = (rows.len() as i128, rows.len().checked_sub(1)?);
+    let (mut guess, mut there) = (0, 0);
+    for _ in 0..LOOKS {
+        let off = ((number(key) - there) * count) >> u64::BITS;
+        guess = (guess as i128 + off).clamp(0, last as i128) as usize;
+        there = number(&rows.get(guess)?.key);
+    }
     let (mut from, mut to, mut step) = (guess, guess, STEP);
     while from > 0 && rows.get(from).is_none_or(|row| row.key > *key) {
         from = from.saturating_sub(step);

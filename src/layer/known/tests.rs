@@ -16,6 +16,12 @@ fn content(path: &Path) -> Content {
     }
 }
 
+fn written(joined: &Joined<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    joined.write(&mut bytes).unwrap();
+    bytes
+}
+
 /// Reads a file whole, as packing does.
 fn read(known: &Known, content: &Content, bytes: &[u8]) -> Facts {
     let mut reading = known.reading(content);
@@ -116,18 +122,18 @@ fn a_table_is_read_back_and_keeps_what_was_asked_for() {
         let mut table = Table::default();
         numbers.for_each(|number| table.push(key(number), false, &fact(number)));
         table.sort();
-        Table::read(&Table::joined(&Table::default(), &table, 0).1).unwrap()
+        Table::read(&written(&Joined::new(&Table::default(), &table, 0))).unwrap()
     };
     let joined = |old: &Table, new: &Table, few: usize| {
-        let (count, bytes) = Table::joined(old, new, few);
-        let table = Table::read(&bytes).unwrap();
-        assert_eq!(table.len(), count);
+        let joined = Joined::new(old, new, few);
+        let table = Table::read(&written(&joined)).unwrap();
+        assert_eq!(table.len(), joined.count());
         table
     };
     let old = table(0..1000);
     (0..1000).for_each(|number| assert_eq!(old.find(&key(number)), Some(fact(number)), "{number}"));
     assert_eq!(old.find(&key(1000)), None);
-    let (_, bytes) = Table::joined(&old, &Table::default(), 1000);
+    let bytes = written(&Joined::new(&old, &Table::default(), 1000));
     assert!((0..1000 * 56).step_by(97).all(|cut| Table::read(&bytes[..cut]).is_none()));
     let again = table(0..1000);
     (0..10).for_each(|number| drop(again.find(&key(number))));
