@@ -152,7 +152,7 @@ impl<R> Checked<R> {
 impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        if count > 0 || !buffer.is_empty() {
+        if !buffer.is_empty() {
             self.take(&buffer[..count])?;
         }
         Ok(count)

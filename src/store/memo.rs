@@ -59,7 +59,7 @@ impl Store {
         if self.0.memory == Memory::Off {
             return;
         }
-        if let Err(cause) = self.keep_fact(kind, key, fact) {
+        if let Err(cause) = self.keep_fact(kind, key, &|out| out.write_all(fact)) {
             self.note_once(
                 "memo",
                 format!("`{}` cannot be written, so nothing is remembered ({cause})", self.root().display()),
@@ -75,15 +75,11 @@ impl Store {
     /// The same for a fact that is too large to be held: it is written twice, first to be summed up, and must be the same both times.
     pub fn remember_written(&self, kind: &str, key: &Digest, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) {
         if self.0.memory != Memory::Off {
-            let _ = self.keep_written(kind, key, write);
+            let _ = self.keep_fact(kind, key, write);
         }
     }
 
-    fn keep_fact(&self, kind: &str, key: &Digest, fact: &[u8]) -> Tried {
-        self.keep_written(kind, key, &|out| out.write_all(fact))
-    }
-
-    fn keep_written(&self, kind: &str, key: &Digest, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Tried {
+    fn keep_fact(&self, kind: &str, key: &Digest, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Tried {
         let directory = self.root().join("tmp");
         std::fs::create_dir_all(&directory)?;
         let mut sum = BufWriter::new(Sum(Sha256::new()));

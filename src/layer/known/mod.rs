@@ -90,10 +90,15 @@ impl Known {
 
     /// What is known of a content; nothing that was found out since [`Known::settle`].
     pub fn fact(&self, content: &Content) -> Option<Fact> {
+        self.fact_of(content, key(content).as_ref())
+    }
+
+    /// The same of a content that is known by this key.
+    fn fact_of(&self, content: &Content, key: Option<&Key>) -> Option<Fact> {
         if content.size() == 0 {
             return Some(Fact { id: Some(Digest::of(b"")), ..Fact::default() });
         }
-        self.find(&key(content)?)
+        self.find(key?)
     }
 
     fn find(&self, key: &Key) -> Option<Fact> {
@@ -163,7 +168,7 @@ impl Known {
         let fresh = self.fresh();
         let Some(place) = self.place.filter(|_| fresh.table.has_old()) else { return };
         let joined = Joined::new(&self.old, &fresh.table, MOST_IDLE);
-        if joined.count() <= MOST_ROWS {
+        if joined.count <= MOST_ROWS {
             ctx.store.remember_written(KIND, &place, &|out| joined.write(out));
         }
     }

@@ -23,8 +23,7 @@ impl Known {
     /// Begins to read a content whole.
     pub fn reading(&self, content: &Content) -> Reading<'_> {
         let key = key(content);
-        let known = if content.size() == 0 { self.fact(content) } else { key.as_ref().and_then(|key| self.find(key)) };
-        let told = known.map(|fact| fact.facts);
+        let told = self.fact_of(content, key.as_ref()).map(|fact| fact.facts);
         self.count(content.size());
         let (young, on_disk) = (self.is_young(content), matches!(content, Content::Disk(_)));
         Reading {

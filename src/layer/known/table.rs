@@ -112,7 +112,6 @@ impl Table {
     /// A row of this table where what more it says stands in `more`.
     fn moved(&self, row: &Row, more: &mut Vec<u8>) -> Row {
         let mut place = 0;
-        // What cannot be read was damaged, and is not said again.
         if let Some(fact) = self.fact(row).filter(|_| row.word >> BITS > 0) {
             let mut out = Out::default();
             write(&mut out, &fact);
@@ -145,14 +144,17 @@ pub(super) struct Joined<'a> {
     new: &'a Table,
     /// Whether the old rows stay that nobody asked for.
     idle: bool,
+    /// How many contents there are.
+    pub(super) count: usize,
 }
 
 impl<'a> Joined<'a> {
     /// Joins them.
     pub(super) fn new(old: &'a Table, new: &'a Table, few: usize) -> Joined<'a> {
-        let mut joined = Joined { old, new, idle: false };
+        let mut joined = Joined { old, new, idle: false, count: 0 };
         let asked = (0..old.rows.len()).filter(|at| joined.keeps(*at)).count() + new.rows.len();
         joined.idle = old.rows.len() + new.rows.len() - asked <= asked + few;
+        joined.count = joined.rows().count();
         joined
     }
 
@@ -160,29 +162,25 @@ impl<'a> Joined<'a> {
         self.idle || self.old.used.get(at).is_some_and(|used| used.load(Ordering::Relaxed))
     }
 
-    /// All rows in order, each with its table.
+    /// All rows in order, each with its table; what cannot be read of is not known.
     fn rows(&self) -> impl Iterator<Item = (&'a Table, &'a Row)> {
         let (old, new) = (self.old, self.new);
         let mut kept = old.rows.iter().enumerate().filter(|(at, _)| self.keeps(*at)).map(|(_, row)| row).peekable();
         let mut fresh = new.rows.iter().filter(|row| row.word & YOUNG == 0).peekable();
-        std::iter::from_fn(move || {
+        let all = std::iter::from_fn(move || {
             let next = fresh.peek().map(|row| row.key);
             let before = kept.next_if(|row| next.is_none_or(|next| row.key <= next));
             match fresh.next_if(|row| before.is_none_or(|before| before.key == row.key)) {
                 Some(row) => Some((new, row)),
                 None => before.map(|row| (old, row)),
             }
-        })
-    }
-
-    /// How many contents there are.
-    pub(super) fn count(&self) -> usize {
-        self.rows().count()
+        });
+        all.filter(|(table, row)| row.word >> BITS == 0 || table.fact(row).is_some())
     }
 
     /// Writes the table that both make.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(&(self.count() as u64).to_le_bytes())?;
+        out.write_all(&(self.count as u64).to_le_bytes())?;
         let mut more = Vec::new();
         for (table, row) in self.rows() {
             out.write_all(&table.moved(row, &mut more).bytes())?;

@@ -16,6 +16,7 @@ pub struct Last {
 
 /// In which order the lengths of the code of code lengths are written (3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+
 /// The bits of a stream, lowest of each byte first.
 struct Bits<'a> {
     bytes: &'a [u8],
