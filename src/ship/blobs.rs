@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
+use super::temporary::Temporary;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::image::{Artifact, Document};
@@ -17,6 +18,7 @@ use crate::layer::Recipes;
 use crate::oci::{Descriptor, Digest, Repository};
 use crate::plan;
 use crate::source;
+use crate::store::Store;
 
 /// Where each blob is: in the store, in the base that it came with, where an image was opened, or in files that it can be made of.
 #[derive(Clone, Default)]
@@ -159,6 +161,17 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
+/// Copies a blob that [`Blobs::open`] gave. The system does that; only of one that looks changed afterwards the bytes are summed up.
+pub fn copy_stored(store: &Store, mut source: File, descriptor: &Descriptor, target: &mut Temporary) -> io::Result<()> {
+    let copied = io::copy(&mut source, target.start()?)?;
+    if copied == descriptor.size && store.is_unchanged(&descriptor.digest, &source) {
+        return Ok(());
+    }
+    source.rewind()?;
+    target.start()?;
+    copy(source, descriptor, target)
+}
+
 /// Copies the descriptor's bytes, and fails at the end unless they were these. A large blob is summed up beside the copying.
 pub fn copy(mut source: impl Read, descriptor: &Descriptor, target: &mut impl Write) -> io::Result<()> {
     if descriptor.size < PIECE as u64 {
@@ -227,7 +240,13 @@ pub fn all(artifact: &Artifact) -> Vec<Blob> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+    use crate::event;
+    use crate::ship::temporary;
+    use crate::store::Memory;
 
     #[test]
     fn a_large_blob_is_copied_whole_and_checked() {
@@ -243,6 +262,41 @@ mod tests {
         }
         let mut small = [0; PIECE + 1];
         assert!(copy(&bytes[..], &descriptor, &mut &mut small[..]).is_err(), "a target that is full");
+    }
+
+    #[test]
+    fn a_stored_blob_is_copied_by_its_looks_or_by_its_bytes() {
+        let room = tempfile::tempdir().unwrap();
+        let store = Store::new(room.path(), Memory::Full, event::nowhere());
+        let bytes: Vec<u8> = (0..9 * PIECE as u32 / 2).map(|at| (at / 7) as u8).collect();
+        let descriptor = Descriptor::of("x", &bytes);
+        let place = room.path().join("target");
+        let copied = |source, descriptor: &Descriptor| {
+            let mut target = temporary::file(&place).unwrap();
+            // What stood there before is not left behind it.
+            target.write_all(&vec![7; bytes.len() + 9]).unwrap();
+            copy_stored(&store, source, descriptor, &mut target)?;
+            target.publish().unwrap();
+            io::Result::Ok(fs::read(&place).unwrap() == bytes)
+        };
+        let path = || room.path().join("v1/blobs/sha256").join(descriptor.digest.hex());
+        store.put(&bytes).unwrap();
+        let open = || store.open(&descriptor.digest).unwrap().unwrap().0;
+        assert!(copied(open(), &descriptor).unwrap());
+        // The same bytes, which this process does not know by their looks.
+        let source = open();
+        fs::remove_file(path()).unwrap();
+        assert!(!store.is_unchanged(&descriptor.digest, &source));
+        assert!(copied(source, &descriptor).unwrap());
+        store.put(&bytes).unwrap();
+        let source = open();
+        let mut other = bytes.clone();
+        other[PIECE] ^= 1;
+        for wrong in [other.as_slice(), &bytes[1..], b""] {
+            fs::write(path(), wrong).unwrap();
+            File::open(path()).unwrap().set_times(fs::FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();
+            assert!(copied(source.try_clone().unwrap(), &descriptor).is_err());
+        }
     }
 
     #[test]

@@ -145,10 +145,10 @@ fn there(ctx: &Ctx, target: &PathBuf, descriptor: &Descriptor) -> bool {
 
 async fn copy(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, target: &Path) -> Result<()> {
     let (source, descriptor) = (blobs.open(ctx, descriptor).await?, descriptor.clone());
-    let target = target.to_path_buf();
+    let (store, target) = (ctx.store.clone(), target.to_path_buf());
     let copied = tokio::task::spawn_blocking(move || {
         let mut temporary = temporary::file(&target)?;
-        blobs::copy(source, &descriptor, &mut temporary).map_err(|cause| temporary.failed(cause))?;
+        blobs::copy_stored(&store, source, &descriptor, &mut temporary).map_err(|cause| temporary.failed(cause))?;
         temporary.publish()
     });
     copied.await.map_err(|cause| Error::bug("a thread broke down").because(cause))?

@@ -1,7 +1,7 @@
 //! Stage 9: files that appear whole or not at all. A target in, a temporary beside it, then the target by renaming.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,14 @@ fn sweep(directory: &Path) {
 }
 
 impl Temporary {
+    /// The file, empty again.
+    pub fn start(&mut self) -> io::Result<&mut File> {
+        let file = self.file.as_file_mut();
+        file.set_len(0)?;
+        file.rewind()?;
+        Ok(file)
+    }
+
     /// Flushes to disk and gives the file its name.
     pub fn publish(mut self) -> Result<()> {
         let failed = |cause| Error::io(doing(&self.target), cause);

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::Store;
+use super::{Seen, Store};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
@@ -122,25 +122,29 @@ impl Draft {
         }
         let path = self.store.blob_path(&hashed.digest);
         match self.target {
-            Target::File(file) => publish(file, &path)?,
+            Target::File(file) => {
+                let file = publish(file, &path)?;
+                if let Ok(facts) = file.metadata() {
+                    self.store.lock(&self.store.0.verified).insert(hashed.digest, Seen::from(&facts));
+                }
+            }
             Target::Nowhere(error) => {
                 if self.store.open(&hashed.digest)?.is_none() {
                     return Err(error);
                 }
             }
         }
-        self.store.lock(&self.store.0.verified).insert(hashed.digest);
         Ok(hashed)
     }
 }
 
-/// Moves a finished temporary to its name; an empty directory that squats there gives way.
-pub(super) fn publish(file: NamedTempFile, path: &PathBuf) -> Result<()> {
+/// Moves a finished temporary to its name, open as it is; an empty directory that squats there gives way.
+pub(super) fn publish(file: NamedTempFile, path: &PathBuf) -> Result<File> {
     let doing = || format!("publishing `{}`", path.display());
     let parent = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|cause| Error::io(doing(), cause))?;
-    let temporary = file.into_temp_path();
-    match fs::rename(&temporary, path) {
+    let (file, temporary) = file.into_parts();
+    let renamed = match fs::rename(&temporary, path) {
         Err(cause) if cause.kind() == io::ErrorKind::IsADirectory => {
             fs::remove_dir(path).map_err(|_| {
                 Error::io(doing(), cause).hint(format!("a directory stands in its place; remove `{}`", path.display()))
@@ -148,7 +152,8 @@ pub(super) fn publish(file: NamedTempFile, path: &PathBuf) -> Result<()> {
             fs::rename(&temporary, path).map_err(|cause| Error::io(doing(), cause))
         }
         done => done.map_err(|cause| Error::io(doing(), cause)),
-    }
+    };
+    renamed.map(|()| file)
 }
 
 impl Write for Draft {

@@ -8,11 +8,13 @@ use std::path::Path;
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
+use super::Seen;
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 
-/// Opens a plain file that belongs to us or to root, without following a link and without waiting; `None` where there is none.
-pub fn open(path: &Path) -> Result<Option<(File, u64)>> {
+/// Opens a plain file that belongs to us or to root, without following a link and without waiting, and says how it looks; `None` where there
+/// is none.
+pub fn open(path: &Path) -> Result<Option<(File, Seen)>> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
         Ok(file) => file,
@@ -31,7 +33,7 @@ pub fn open(path: &Path) -> Result<Option<(File, u64)>> {
     };
     let facts = file.metadata().map_err(|cause| Error::io(format!("reading `{}`", path.display()), cause))?;
     let ours = [0, rustix::process::geteuid().as_raw()].contains(&facts.uid());
-    Ok((facts.is_file() && ours).then_some((file, facts.len())))
+    Ok((facts.is_file() && ours).then(|| (file, Seen::from(&facts))))
 }
 
 /// The digest and length of a file from its start; it is left at its start again.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Memory, Store, draft, files, using};
+use super::{Memory, Seen, Store, draft, files, using};
 use crate::error::Result;
 use crate::oci::Digest;
 
@@ -40,7 +40,7 @@ impl Store {
             return None;
         }
         let path = self.memo_path(kind, key);
-        let (mut file, size) = files::open(&path).ok().flatten()?;
+        let (mut file, Seen { size, .. }) = files::open(&path).ok().flatten()?;
         let mut bytes = Vec::new();
         if size > MOST_BYTES || file.read_to_end(&mut bytes).is_err() || bytes.len() < 65 {
             return None;
@@ -109,7 +109,7 @@ impl Store {
         std::fs::create_dir_all(&directory).map_err(failed)?;
         let mut file = draft::temporary(&directory, "image-").map_err(failed)?;
         file.write_all(description).map_err(failed)?;
-        draft::publish(file, &path)
+        draft::publish(file, &path).map(drop)
     }
 
     /// Whether an image of this name was built into the store.

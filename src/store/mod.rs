@@ -32,7 +32,7 @@ pub use seen::{Moment, Seen};
 pub use tidy::{Choice, Held, Reach, Thing, Tidy, Wish, choose};
 pub use turn::Turn;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +62,8 @@ struct Inner {
     memory: Memory,
     sink: Sink,
     said: Mutex<BTreeSet<&'static str>>,
-    verified: Mutex<BTreeSet<Digest>>,
+    /// How the blobs looked that this process made or hashed.
+    verified: Mutex<BTreeMap<Digest, Seen>>,
     swept: std::sync::Once,
     presence: Mutex<using::Presence>,
     beside: elsewhere::Beside,
@@ -101,27 +102,34 @@ impl Store {
     pub fn size(&self, digest: &Digest) -> Option<u64> {
         let path = self.blob_path(digest);
         self.mark(digest, &path);
-        files::open(&path).ok().flatten().map(|(_, size)| size)
+        files::open(&path).ok().flatten().map(|(_, seen)| seen.size)
     }
 
-    /// A blob, open at its start. It was hashed whole (once in this process) before it is handed out; one whose bytes are
-    /// not its name is dropped and counts as absent.
+    /// A blob, open at its start, and its size. It was made or hashed whole by this process before it is handed out, and looks as it did then;
+    /// one whose bytes are not its name is dropped and counts as absent.
     pub fn open(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
         let path = self.blob_path(digest);
         self.mark(digest, &path);
-        let Some((file, size)) = files::open(&path)? else { return Ok(None) };
-        if self.lock(&self.0.verified).contains(digest) {
-            return Ok(Some((file, size)));
+        let Some((file, seen)) = files::open(&path)? else { return Ok(None) };
+        if self.lock(&self.0.verified).get(digest) == Some(&seen) {
+            return Ok(Some((file, seen.size)));
         }
         let doing = || format!("reading `{}`", path.display());
         let (found, read) = files::digest(&file).map_err(|cause| Error::io(doing(), cause))?;
-        if found != *digest || read != size {
+        if found != *digest || read != seen.size {
             self.note(format!("the cached blob {digest} was damaged and is fetched or made again"));
             let _ = std::fs::remove_file(&path);
             return Ok(None);
         }
-        self.lock(&self.0.verified).insert(*digest);
-        Ok(Some((file, size)))
+        self.lock(&self.0.verified).insert(*digest, seen);
+        Ok(Some((file, seen.size)))
+    }
+
+    /// Whether an open blob still looks as it did when its bytes were known to be right. It does not if they changed, and may not for other
+    /// reasons: another process put the same blob in its place.
+    pub fn is_unchanged(&self, digest: &Digest, file: &File) -> bool {
+        let seen = file.metadata().map(|facts| Seen::from(&facts)).ok();
+        seen.is_some() && self.lock(&self.0.verified).get(digest).copied() == seen
     }
 
     /// All bytes of a small blob; `limit` bounds what is read.

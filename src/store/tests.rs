@@ -36,6 +36,27 @@ fn a_damaged_blob_is_dropped() {
 }
 
 #[test]
+fn a_blob_that_changed_since_is_hashed_again_by_the_same_process() {
+    let home = tempfile::tempdir().unwrap();
+    let store = store(home.path());
+    let digest = store.put(b"hello").unwrap();
+    let path = store.blob_path(&digest);
+    let (file, _) = store.open(&digest).unwrap().unwrap();
+    assert!(store.is_unchanged(&digest, &file));
+    assert!(!store.is_unchanged(&Digest::of(b"other"), &file));
+    // Another process put it there too.
+    fs::write(path.with_extension("new"), b"hello").unwrap();
+    fs::rename(path.with_extension("new"), &path).unwrap();
+    assert!(!store.is_unchanged(&digest, &file), "the old one has no name any more");
+    let (file, _) = store.open(&digest).unwrap().unwrap();
+    assert!(store.is_unchanged(&digest, &file));
+    fs::write(&path, b"hellp").unwrap();
+    fs::File::open(&path).unwrap().set_times(fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH)).unwrap();
+    assert!(!store.is_unchanged(&digest, &file));
+    assert!(store.open(&digest).unwrap().is_none());
+}
+
+#[test]
 fn what_is_no_plain_file_counts_as_absent_and_gives_way() {
     let home = tempfile::tempdir().unwrap();
     let digest = Digest::of(b"hello");

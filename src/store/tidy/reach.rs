@@ -7,7 +7,7 @@ use std::io::Read;
 use crate::error::{Error, Result};
 use crate::oci::document::MOST_BYTES;
 use crate::oci::{Descriptor, Digest, Document, Image, media};
-use crate::store::{Store, files};
+use crate::store::{Seen, Store, files};
 
 /// Largest config in bytes that is read.
 const MOST_CONFIG: u64 = 8 << 20;
@@ -73,7 +73,7 @@ fn is_document(descriptor: &Descriptor) -> bool {
 /// All bytes of a small blob, verified, without a mark that it was used; `None` where it is not there, damaged, or too large.
 fn peek(store: &Store, digest: &Digest, most: u64) -> Result<Option<Vec<u8>>> {
     let path = store.blob_path(digest);
-    let Some((file, size)) = files::open(&path)? else { return Ok(None) };
+    let Some((file, Seen { size, .. })) = files::open(&path)? else { return Ok(None) };
     if size > most {
         return Ok(None);
     }
