@@ -13,7 +13,7 @@ use libdeflater::crc32;
 use sha2::{Digest as _, Sha256};
 
 use super::blocks::{Mark, Reuse, Summed};
-use super::compress::{self, BLOCK, Block, Trailer};
+use super::compress::{self, BLOCK, Block, Reader, Trailer};
 use super::known::Known;
 use super::pack::PackError;
 use crate::error::{Error, Result};
@@ -236,11 +236,11 @@ impl Pipe<'_> {
 
     /// Compresses slots until no more come. A panic is an outcome too: without one, the others would wait for its slot.
     fn work(&self, hashed: &Mutex<Receiver<Slot>>, to_write: &SyncSender<(Slot, Result<()>)>) {
-        let mut scratch = Vec::new();
+        let mut reader = Reader::default();
         loop {
             let received = hashed.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(mut slot) = received else { return };
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.compress(&mut slot, &mut scratch)))
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.compress(&mut slot, &mut reader)))
                 .unwrap_or_else(|_| Err(Error::bug("packing a layer: a thread panicked")));
             if to_write.send((slot, outcome)).is_err() {
                 return;
@@ -249,10 +249,10 @@ impl Pipe<'_> {
     }
 
     /// Compresses one slot and proves that it can be read back, unless it was done before.
-    fn compress(&self, slot: &mut Slot, scratch: &mut Vec<u8>) -> Result<()> {
+    fn compress(&self, slot: &mut Slot, reader: &mut Reader) -> Result<()> {
         let mut packed = mem::take(&mut slot.packed);
         let (at, content) = ((slot.index, slot.proved), &slot.bytes);
-        if !slot.last && self.reuse.is_some_and(|reuse| reuse.part(at, content, &mut packed, scratch)) {
+        if !slot.last && self.reuse.is_some_and(|reuse| reuse.part(at, content, &mut packed, reader)) {
             slot.packed = packed;
             return Ok(());
         }
@@ -261,7 +261,7 @@ impl Pipe<'_> {
         if let Some(damage) = self.damage {
             damage(slot.index, &mut packed);
         }
-        compress::seal(self.compression.kind, slot.block(), &mut packed, scratch)?;
+        compress::seal(self.compression.kind, slot.block(), &mut packed, reader)?;
         slot.packed = packed;
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
-use super::compress::{self, Trailer};
+use super::compress::{self, Reader, Trailer};
 use crate::error::{Error, Result};
 use crate::oci::Digest;
 use crate::oci::media::Compression;
@@ -171,11 +171,11 @@ impl<'a> Reuse<'a> {
         (index, proved): (u64, bool),
         content: &[u8],
         packed: &mut Vec<u8>,
-        scratch: &mut Vec<u8>,
+        reader: &mut Reader,
     ) -> bool {
         let found = match self.place(index) {
             Part::Known(at) => self.read(at, packed).is_some(),
-            Part::Perhaps(at) => self.perhaps(at, proved, content, (packed, scratch)).is_some(),
+            Part::Perhaps(at) => self.perhaps(at, proved, content, (packed, reader)).is_some(),
             Part::Nowhere => false,
         };
         self.used.fetch_add(found.into(), Ordering::Relaxed);
@@ -187,13 +187,13 @@ impl<'a> Reuse<'a> {
         at: usize,
         proved: bool,
         content: &[u8],
-        (packed, scratch): (&mut Vec<u8>, &mut Vec<u8>),
+        (packed, reader): (&mut Vec<u8>, &mut Reader),
     ) -> Option<()> {
         if self.table.rows.get(at)?.mark.size as usize != content.len() {
             return None;
         }
         self.read(at, packed)?;
-        (proved || compress::gives(self.compression, packed, content, scratch)).then_some(())
+        (proved || compress::gives(self.compression, packed, content, reader)).then_some(())
     }
 
     /// Reads a row's block; the digest's state behind it proves it.

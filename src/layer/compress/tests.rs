@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::deflate::read_back;
-use super::{Block, pack, seal};
+use super::{Block, Reader, equal, pack, seal};
 use crate::layer::tests::{ALL, noise, prose};
 use crate::oci::media::{Compression, Encoding};
 
@@ -14,7 +14,7 @@ fn packed(compression: impl Into<Encoding>, block: Block, out: &mut Vec<u8>) -> 
 
 #[test]
 fn what_a_buffer_held_before_does_not_matter() {
-    let (text, random) = (prose(2, 300_000), noise(3, 400_000));
+    let (text, random, mut used_reader) = (prose(2, 300_000), noise(3, 400_000), Reader::default());
     for compression in ALL {
         for content in [text.as_slice(), &random, &[], b"x"] {
             for last in [false, true] {
@@ -23,8 +23,8 @@ fn what_a_buffer_held_before_does_not_matter() {
                 let mut used = vec![7; 900_000];
                 assert!(packed(compression, block, &mut used) == fresh);
                 assert!(packed(compression, block, &mut used) == fresh);
-                seal(compression, block, &mut fresh, &mut vec![9; 1_000_000]).unwrap();
-                seal(compression, block, &mut used, &mut Vec::new()).unwrap();
+                seal(compression, block, &mut fresh, &mut used_reader).unwrap();
+                seal(compression, block, &mut used, &mut Reader::default()).unwrap();
                 assert!(used == fresh);
             }
         }
@@ -43,7 +43,7 @@ fn blocks_of_gzip_join_to_one_stream() {
         for (at, content) in contents.iter().enumerate() {
             let block = Block { content, last: at + 1 == contents.len() };
             let mut out = packed(Compression::Gzip, block, &mut Vec::new());
-            seal(Compression::Gzip, block, &mut out, &mut Vec::new()).unwrap();
+            seal(Compression::Gzip, block, &mut out, &mut Reader::default()).unwrap();
             stream.extend(out);
         }
         let (mut decoder, mut read) = (flate2::bufread::DeflateDecoder::new(stream.as_slice()), Vec::new());
@@ -62,7 +62,7 @@ fn blocks_of_every_level_are_read_back() {
             for (at, content) in contents.iter().enumerate() {
                 let block = Block { content, last: at + 1 == contents.len() };
                 let mut out = packed(Encoding { kind, level }, block, &mut Vec::new());
-                seal(kind, block, &mut out, &mut Vec::new()).unwrap();
+                seal(kind, block, &mut out, &mut Reader::default()).unwrap();
                 all.extend(out);
             }
             let mut read = Vec::new();
@@ -80,7 +80,8 @@ fn blocks_of_every_level_are_read_back() {
 
 #[test]
 fn every_spoiled_byte_is_noticed() {
-    let content = [prose(7, 900), noise(8, 100)].concat();
+    // One reader for all: what is spoiled leaves nothing in it.
+    let (content, mut reader) = ([prose(7, 900), noise(8, 100)].concat(), Reader::default());
     for compression in ALL {
         for last in [false, true] {
             let block = Block { content: &content, last };
@@ -90,15 +91,15 @@ fn every_spoiled_byte_is_noticed() {
             for at in 0..end {
                 let mut spoiled = whole.clone();
                 spoiled[at] ^= 0xff;
-                assert!(seal(compression, block, &mut spoiled, &mut Vec::new()).is_err(), "{compression:?} {at}");
+                assert!(seal(compression, block, &mut spoiled, &mut reader).is_err(), "{compression:?} {at}");
             }
             for length in 0..whole.len() {
                 let mut cut = whole[..length].to_vec();
-                assert!(seal(compression, block, &mut cut, &mut Vec::new()).is_err(), "{length}");
+                assert!(seal(compression, block, &mut cut, &mut reader).is_err(), "{length}");
             }
             let mut more = [whole.as_slice(), &[0]].concat();
-            assert!(seal(compression, block, &mut more, &mut Vec::new()).is_err());
-            seal(compression, block, &mut whole.clone(), &mut Vec::new()).unwrap();
+            assert!(seal(compression, block, &mut more, &mut reader).is_err());
+            seal(compression, block, &mut whole.clone(), &mut reader).unwrap();
         }
     }
 }
@@ -136,6 +137,20 @@ fn what_is_read_back_is_what_others_read() {
         let read = inflated(&stream).unwrap_or_default();
         for content in [&read, &contents[0]] {
             assert!(read_back(&stream, content).is_none() || *content == read, "{seed}");
+        }
+    }
+}
+
+#[test]
+fn texts_are_equal_only_to_themselves() {
+    for length in [0, 1, 63, 64, 65, 128, 200] {
+        let text = noise(length as u64, length);
+        assert!(equal(&text, &text.clone()));
+        assert!(!equal(&text, &[text.as_slice(), b"x"].concat()));
+        for at in 0..length {
+            let mut other = text.clone();
+            other[at] ^= 1 << (at % 8);
+            assert!(!equal(&text, &other) && !equal(&text, &text[..at]), "{length} {at}");
         }
     }
 }

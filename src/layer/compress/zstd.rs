@@ -4,7 +4,7 @@ use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::Block;
+use super::{Block, equal};
 use crate::error::{Error, Result};
 
 /// Compresses one frame, which says its content's size and checksum. The encoder is fresh and has no threads of its own.
@@ -20,10 +20,20 @@ pub fn pack(block: Block, level: u8, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the bytes are one frame with the block's content and nothing else.
-pub fn reads_back(block: Block, packed: &[u8], scratch: &mut Vec<u8>) -> bool {
-    scratch.clear();
-    scratch.reserve_exact(block.content.len());
-    let decompressed = Decompressor::new().and_then(|mut decoder| decoder.decompress_to_buffer(packed, scratch));
-    decompressed.is_ok() && scratch.as_slice() == block.content
+/// A decoder, and room for what it makes; of what it did before nothing stays.
+#[derive(Default)]
+pub struct Reader {
+    decoder: Option<Decompressor<'static>>,
+    room: Vec<u8>,
+}
+
+impl Reader {
+    /// Whether the bytes are one frame with the block's content and nothing else.
+    pub fn reads_back(&mut self, block: Block, packed: &[u8]) -> bool {
+        let Some(decoder) = self.decoder.take().or_else(|| Decompressor::new().ok()) else { return false };
+        let decoder = self.decoder.insert(decoder);
+        self.room.clear();
+        self.room.reserve_exact(block.content.len());
+        decoder.decompress_to_buffer(packed, &mut self.room).is_ok() && equal(&self.room, block.content)
+    }
 }
