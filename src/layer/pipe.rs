@@ -22,8 +22,8 @@ use crate::oci::media::{Compression, Encoding};
 use crate::oci::{DiffId, Digest};
 use crate::store::{Draft, Hashed, Store};
 
-/// Slots beyond those that are being compressed: one is filled, one waits for its turn to be written.
-const SPARE_SLOTS: usize = 2;
+/// Slots beyond those that are being compressed: one is filled, one summed up, one written, one waits for its turn.
+const SPARE_SLOTS: usize = 4;
 /// From so many bytes on, a block ends before one entry in so many, by the entry's path.
 const LEAST: usize = BLOCK / 8 * 5;
 const ONE_IN: u32 = 8;
