@@ -96,6 +96,14 @@ impl Blobs {
         }
     }
 
+    /// An open file of the store that is called as the blob is and has its size. Its bytes are not read for that, and nothing is fetched or made.
+    pub async fn find(&self, ctx: &Ctx, descriptor: &Descriptor) -> Result<Option<File>> {
+        let (store, digest, size) = (ctx.store.clone(), descriptor.digest, descriptor.size);
+        let found = tokio::task::spawn_blocking(move || store.find(&digest)).await;
+        let found = found.map_err(|cause| Error::bug("a thread broke down").because(cause))??;
+        Ok(found.filter(|(_, found)| *found == size).map(|(file, _)| file))
+    }
+
     /// An open file of the store with the blob's bytes, verified.
     pub async fn open(&self, ctx: &Ctx, descriptor: &Descriptor) -> Result<File> {
         if let Some(base) = self.bases.get(&descriptor.digest) {

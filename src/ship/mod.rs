@@ -7,6 +7,7 @@ mod ahead;
 mod archive;
 mod blobs;
 mod carry;
+mod content;
 mod engine;
 mod goal;
 mod layout;

@@ -1,21 +1,19 @@
 //! Stage 9: pushing to registries. An artifact in; blobs, manifests by digest and at last the tags out.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::pin::pin;
-use std::sync::Arc;
 
 use super::Cargo;
 use super::ahead::Ahead;
 use super::blobs::{Blob, Blobs, all};
+use super::content::Content;
 use super::pushed::Pushed;
 use super::tags;
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::event::{Event, Sink};
+use crate::event::Event;
 use crate::oci::{Descriptor, Digest, Repository, Tag, media};
-use crate::registry::{self, Begun, Body, PushedManifest, Which};
+use crate::registry::{self, Begun, Opened, PushedManifest, Which};
 use crate::store::Memory;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
@@ -56,7 +54,7 @@ pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
         let tagged = known.now.values().any(|now| *now == digest);
         let objects = match tagged && (ctx.store.memory() != Memory::Off) {
             true => vec![(root.clone(), THERE)],
-            false => content(ctx, &freight, name, &pushed).await?,
+            false => bring(ctx, &freight, name, &pushed).await?,
         };
         pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
     }
@@ -68,14 +66,14 @@ pub async fn push(ctx: &Ctx, cargo: &Cargo<'_>) -> Result<Vec<Pushed>> {
 pub async fn everywhere(ctx: &Ctx, freight: &Freight<'_>, names: &[Repository]) -> Result<Vec<Pushed>> {
     let mut pushed: Vec<Pushed> = Vec::new();
     for name in names {
-        let objects = content(ctx, freight, name, &pushed).await?;
+        let objects = bring(ctx, freight, name, &pushed).await?;
         pushed.push(Pushed { name: name.clone(), objects, tags: Vec::new() });
     }
     Ok(pushed)
 }
 
 /// Blobs, then manifests by digest, children before the index. What `before` took can be mounted from there.
-pub async fn content(
+pub async fn bring(
     ctx: &Ctx,
     freight: &Freight<'_>,
     name: &Repository,
@@ -209,25 +207,53 @@ pub(super) async fn lazily(
         Begun::Mounted => return Ok("mounted"),
         Begun::Lacks(opened) => opened,
     };
-    match bytes_of(ctx, blobs, blob, what).await {
-        Ok(Some(content)) => ctx.registries.send_blob(name, descriptor, &*content, opened).await.map(word),
-        other => {
-            ctx.registries.leave_blob(name, descriptor, opened).await;
-            other.map(|_| "left where its `urls` lead")
-        }
-    }
+    send(ctx, blobs, name, blob, what, opened).await
 }
 
-/// The bytes of a blob; nothing where it may be left where its `urls` lead.
-async fn bytes_of(ctx: &Ctx, blobs: &Blobs, blob: &Blob, what: &str) -> Result<Option<Box<dyn Body>>> {
+/// Sends a blob, unless it may be left where its `urls` lead. One of the store that turns out to be damaged is fetched or made again.
+async fn send(
+    ctx: &Ctx,
+    blobs: &Blobs,
+    name: &Repository,
+    blob: &Blob,
+    what: &str,
+    opened: Opened,
+) -> Result<&'static str> {
+    let descriptor = &blob.descriptor;
     if let Some(bytes) = &blob.bytes {
-        return Ok(Some(Box::new(Bytes::from(bytes.clone()))));
+        return ctx.registries.send_blob(name, descriptor, &Bytes::from(bytes.clone()), opened).await.map(word);
     }
-    if blobs.is_foreign(ctx, &blob.descriptor).await? {
+    let content = match content(ctx, blobs, descriptor, what).await {
+        Ok(Some(content)) => content,
+        other => {
+            ctx.registries.leave_blob(name, descriptor, opened).await;
+            return other.map(|_| "left where its `urls` lead");
+        }
+    };
+    let sent = ctx.registries.send_blob(name, descriptor, &content, opened).await;
+    if !content.is_spoiled() {
+        return sent.map(word);
+    }
+    let content = body(ctx, blobs.open(ctx, descriptor).await?, descriptor, what)?;
+    ctx.registries.send_blob(name, descriptor, &content, Opened::default()).await.map(word)
+}
+
+/// A blob as the store has it, which reads it while it is sent; fetched or made if it is not there. Nothing if it may be left where its `urls`
+/// lead.
+async fn content(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, what: &str) -> Result<Option<Content>> {
+    if blobs.is_foreign(ctx, descriptor).await? {
         return Ok(None);
     }
-    let file = Arc::new(blobs.open(ctx, &blob.descriptor).await?);
-    Ok(Some(Box::new(Large { file, what: what.into(), sink: ctx.sink.clone() })))
+    let file = match blobs.find(ctx, descriptor).await? {
+        Some(file) => file,
+        None => blobs.open(ctx, descriptor).await?,
+    };
+    body(ctx, file, descriptor, what).map(Some)
+}
+
+fn body(ctx: &Ctx, file: File, descriptor: &Descriptor, what: &str) -> Result<Content> {
+    let body = Content::new(&ctx.store, file, descriptor, (what, &ctx.sink));
+    body.map_err(|cause| Error::io(format!("reading the blob {}", descriptor.digest), cause))
 }
 
 /// Makes a tag say the root, which is there.
@@ -255,9 +281,7 @@ async fn manifest_at(
         if !missing.is_empty() && !missing.contains(&descriptor.digest) {
             continue;
         }
-        if let Some(content) = bytes_of(ctx, freight.blobs, blob, &descriptor.digest.short()).await? {
-            ctx.registries.push_blob_anew(name, descriptor, &*content).await?;
-        }
+        send(ctx, freight.blobs, name, blob, &descriptor.digest.short(), Opened::default()).await?;
     }
     match ctx.registries.push_manifest(name, which, media_type, bytes).await? {
         PushedManifest::Unchanged => Ok("unchanged"),
@@ -277,38 +301,4 @@ pub fn is_manifest(blob: &Blob) -> bool {
 /// Whether a manifest names other manifests.
 fn is_index(blob: &Blob) -> bool {
     [media::INDEX, media::DOCKER_LIST].contains(&blob.descriptor.media_type.as_str())
-}
-
-/// A body in an open, verified file of the store, which tells how far it is.
-struct Large {
-    file: Arc<File>,
-    what: String,
-    sink: Sink,
-}
-
-impl Body for Large {
-    fn open(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
-        let Large { file, what, sink } = self;
-        Ok(Box::new(At { file: file.clone(), what: what.clone(), sink: sink.clone(), offset }))
-    }
-}
-
-/// A reader with a position of its own in a shared file.
-struct At {
-    file: Arc<File>,
-    what: String,
-    sink: Sink,
-    offset: u64,
-}
-
-impl Read for At {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read_at(buffer, self.offset)?;
-        let before = self.offset;
-        self.offset += count as u64;
-        if before >> 20 != self.offset >> 20 {
-            (self.sink)(Event::Step { what: self.what.clone(), done: self.offset });
-        }
-        Ok(count)
-    }
 }

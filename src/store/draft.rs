@@ -125,7 +125,7 @@ impl Draft {
             Target::File(file) => {
                 let file = publish(file, &path)?;
                 if let Ok(facts) = file.metadata() {
-                    self.store.lock(&self.store.0.verified).insert(hashed.digest, Seen::from(&facts));
+                    self.store.proved(&hashed.digest, Seen::from(&facts));
                 }
             }
             Target::Nowhere(error) => {

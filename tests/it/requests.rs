@@ -87,6 +87,33 @@ async fn a_cold_push_takes_three_requests_for_each_blob_and_a_warm_one_one_for_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_spoilt_blob_of_the_store_is_noticed_while_it_is_sent_and_never_arrives() {
+    let (first, second) = (Registry::start().await, Registry::start().await);
+    let project = Project::new();
+    Base::debian().layer([file("etc/more", &"m".repeat(300_000))]).write(&project, "base");
+    let copy = |to: &Registry| project.run(["copy", "oci:base", &format!("{}/app:1", to.name())]);
+    copy(&first).success();
+    let mut spoilt = 0;
+    for entry in std::fs::read_dir(project.store().join("blobs/sha256")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Documents are read before anything is sent.
+        if bytes.first() != Some(&b'{') {
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            spoilt += 1;
+        }
+    }
+    assert_eq!(spoilt, 2);
+    let said = copy(&second).success().stderr;
+    assert_eq!(said.matches("was damaged").count(), spoilt, "{said}");
+    assert_eq!(second.shelf("app").blobs, first.shelf("app").blobs);
+    // Each of them was begun twice and given up once.
+    let uploads = ["POST", "DELETE"].map(|method| second.count(method, "/blobs/uploads/"));
+    assert_eq!(uploads, [5, 2], "{:#?}", second.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_base_of_the_same_registry_takes_a_mount_and_nothing_else() {
     let registry = Registry::start().await;
     let name = registry.name();

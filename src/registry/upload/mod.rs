@@ -52,7 +52,8 @@ pub enum Begun {
     Lacks(Opened),
 }
 
-/// The upload that a registry opened in place of a mount, if it did.
+/// The upload that a registry opened in place of a mount, if it did. By default it opened none.
+#[derive(Default)]
 pub struct Opened(Option<Session>);
 
 /// A session that a registry opened.
@@ -145,7 +146,7 @@ impl Client {
         descriptor: &Descriptor,
         content: &dyn Body,
     ) -> Result<Pushed> {
-        self.send_blob(repository, descriptor, content, Opened(None)).await
+        self.send_blob(repository, descriptor, content, Opened::default()).await
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::blobs::{Blob, Blobs};
 use super::layout::{self, Load};
-use super::push::{Freight, content, set};
+use super::push::{Freight, bring, set};
 use super::pushed::{Pushed, Tagged};
 use super::{Goal, archive, local};
 use crate::ctx::Ctx;
@@ -142,13 +142,13 @@ impl Carry {
 async fn registry(ctx: &Ctx, carry: &Carry, name: &Repository, mounts: &[Repository]) -> Result<Pushed> {
     let blobs = Blobs::of(&carry.image);
     let freight = Freight { list: list(&carry.image), blobs: &blobs, mounts: mounts.to_vec(), ahead: None };
-    let mut pushed = Pushed { name: name.clone(), objects: content(ctx, &freight, name, &[]).await?, tags: Vec::new() };
+    let mut pushed = Pushed { name: name.clone(), objects: bring(ctx, &freight, name, &[]).await?, tags: Vec::new() };
     for (image, subject, tag) in &carry.attached {
         ctx.cancel.check()?;
         let blobs = Blobs::of(image);
         let freight = Freight { list: list(image), blobs: &blobs, mounts: mounts.to_vec(), ahead: None };
         let root = freight.root()?;
-        pushed.objects.extend(content(ctx, &freight, name, &[]).await?);
+        pushed.objects.extend(bring(ctx, &freight, name, &[]).await?);
         if let (Some(subject), Some(bytes)) = (subject, &root.bytes) {
             let how = ctx.registries.add_referrer(name, subject, &root.descriptor.media_type, bytes).await?;
             let text = format!("{} refers to {} in {name}: {how:?}", root.descriptor.digest, subject.digest);
