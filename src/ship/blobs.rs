@@ -18,7 +18,7 @@ use crate::layer::Recipes;
 use crate::oci::{Descriptor, Digest, Repository};
 use crate::plan;
 use crate::source;
-use crate::store::Store;
+use crate::store::{Seen, Store};
 
 /// Where each blob is: in the store, in the base that it came with, where an image was opened, or in files that it can be made of.
 #[derive(Clone, Default)]
@@ -169,15 +169,21 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Copies a blob that [`Blobs::open`] gave. The system does that; only of one that looks changed afterwards the bytes are summed up.
+/// Copies a blob of the store, and fails unless its bytes are the descriptor's. The system copies what is known to be right, unless that looks
+/// changed afterwards; of any other the digest is taken on the way.
 pub fn copy_stored(store: &Store, mut source: File, descriptor: &Descriptor, target: &mut Temporary) -> io::Result<()> {
-    let copied = io::copy(&mut source, target.start()?)?;
-    if copied == descriptor.size && store.is_unchanged(&descriptor.digest, &source) {
+    let is_right = |source: &File| store.is_unchanged(&descriptor.digest, source);
+    if is_right(&source) && io::copy(&mut source, target.start()?)? == descriptor.size && is_right(&source) {
         return Ok(());
     }
+    let seen = Seen::from(&source.metadata()?);
     source.rewind()?;
     target.start()?;
-    copy(source, descriptor, target)
+    copy(&source, descriptor, target)?;
+    if Seen::from(&source.metadata()?) == seen {
+        store.proved(&descriptor.digest, seen);
+    }
+    Ok(())
 }
 
 /// Copies the descriptor's bytes, and fails at the end unless they were these. A large blob is summed up beside the copying.
@@ -291,6 +297,14 @@ mod tests {
         store.put(&bytes).unwrap();
         let open = || store.open(&descriptor.digest).unwrap().unwrap().0;
         assert!(copied(open(), &descriptor).unwrap());
+        // By another process, which hashes it on the way, once.
+        let other = Store::new(room.path(), Memory::Full, event::nowhere());
+        let (source, _) = other.find(&descriptor.digest).unwrap().unwrap();
+        assert!(!other.is_unchanged(&descriptor.digest, &source));
+        let mut target = temporary::file(&place).unwrap();
+        copy_stored(&other, source.try_clone().unwrap(), &descriptor, &mut target).unwrap();
+        target.publish().unwrap();
+        assert!(fs::read(&place).unwrap() == bytes && other.is_unchanged(&descriptor.digest, &source));
         // The same bytes, which this process does not know by their looks.
         let source = open();
         fs::remove_file(path()).unwrap();

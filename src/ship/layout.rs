@@ -143,9 +143,18 @@ fn there(ctx: &Ctx, target: &PathBuf, descriptor: &Descriptor) -> bool {
     is_file && ctx.store.looks_right(&known, &descriptor.digest, || File::open(target).is_ok_and(right))
 }
 
+/// Copies a blob as the store has it; one that is damaged or not there is fetched or made first.
 async fn copy(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, target: &Path) -> Result<()> {
-    let (source, descriptor) = (blobs.open(ctx, descriptor).await?, descriptor.clone());
-    let (store, target) = (ctx.store.clone(), target.to_path_buf());
+    if let Some(source) = blobs.find(ctx, descriptor).await?
+        && write_from(ctx, source, descriptor, target).await.is_ok()
+    {
+        return Ok(());
+    }
+    write_from(ctx, blobs.open(ctx, descriptor).await?, descriptor, target).await
+}
+
+async fn write_from(ctx: &Ctx, source: File, descriptor: &Descriptor, target: &Path) -> Result<()> {
+    let (store, descriptor, target) = (ctx.store.clone(), descriptor.clone(), target.to_path_buf());
     let copied = tokio::task::spawn_blocking(move || {
         let mut temporary = temporary::file(&target)?;
         blobs::copy_stored(&store, source, &descriptor, &mut temporary).map_err(|cause| temporary.failed(cause))?;
