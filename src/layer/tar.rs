@@ -1,5 +1,6 @@
 //! Stage 6: the header blocks of format 1 (`docs/format-1.md`). One entry in, the bytes that stand before its content out. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::tree::{Body, Entry};
@@ -13,6 +14,8 @@ pub const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 const MODIFIED: u64 = 315_532_800;
 /// Most bytes in the field `name`, and in `linkname`.
 const NAME: usize = 100;
+/// Bytes in the field `chksum`.
+const CHECKSUM: usize = 8;
 /// Most bytes in the field `prefix`.
 const PREFIX: usize = 155;
 /// Largest number in a field of seven octal digits.
@@ -38,26 +41,27 @@ pub fn header(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     check(path, entry, mode)?;
-    let mut name = path.to_string();
     let (kind, target) = match &entry.body {
-        Body::Directory => {
-            name.push('/');
-            (b'5', "")
-        }
+        Body::Directory => (b'5', ""),
         Body::Link(target) => (b'2', &**target),
         Body::File(_) => twin.map_or((b'0', ""), |twin| (b'1', twin)),
         Body::Whiteout => (b'0', ""),
     };
+    let name = if kind == b'5' { Cow::Owned(format!("{path}/")) } else { Cow::Borrowed(path) };
     let mut records: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    let stand_in = stand_in(&name);
-    let (prefix, short) = split(&name).unwrap_or_else(|| {
-        records.insert("path", name.clone().into_bytes());
-        (&[], &stand_in)
-    });
-    let target_stand_in = self::stand_in(target);
-    if !target.is_ascii() || target.len() > NAME {
+    let (prefix, short) = split(&name).map_or_else(
+        || {
+            records.insert("path", name.as_bytes().to_vec());
+            (&[][..], stand_in(&name))
+        },
+        |(prefix, short)| (prefix, Cow::Borrowed(short)),
+    );
+    let target = if target.is_ascii() && target.len() <= NAME {
+        Cow::Borrowed(target.as_bytes())
+    } else {
         records.insert("linkpath", target.as_bytes().to_vec());
-    }
+        stand_in(target)
+    };
     let mut number = |key: &'static str, value: u64, most: u64| {
         if value <= most {
             return value;
@@ -74,7 +78,7 @@ pub fn header(
     if !records.is_empty() {
         extended(&records, out);
     }
-    out.extend(block(&Fields { prefix, name: short, mode, uid, gid, size, kind, target: &target_stand_in }));
+    out.extend_from_slice(&block(&Fields { prefix, name: &short, mode, uid, gid, size, kind, target: &target }));
     Ok(())
 }
 
@@ -117,7 +121,7 @@ fn split(path: &str) -> Option<(&[u8], &[u8])> {
 }
 
 /// What a field holds when a PAX record says the truth: each byte over 0x7f as `_`, at most 100 bytes.
-fn stand_in(text: &str) -> Vec<u8> {
+fn stand_in(text: &str) -> Cow<'static, [u8]> {
     text.bytes().map(|byte| if byte.is_ascii() { byte } else { b'_' }).take(NAME).collect()
 }
 
@@ -131,7 +135,7 @@ fn capabilities(permitted: u64) -> Vec<u8> {
 fn extended(records: &BTreeMap<&str, Vec<u8>>, out: &mut Vec<u8>) {
     let body: Vec<u8> = records.iter().flat_map(|(key, value)| record(key, value)).collect();
     let size = body.len() as u64;
-    out.extend(block(&Fields {
+    out.extend_from_slice(&block(&Fields {
         prefix: &[],
         name: PAX_NAME,
         mode: PAX_MODE,
@@ -170,39 +174,50 @@ struct Fields<'a> {
 }
 
 /// One header block (POSIX ustar, "ustar Interchange Format"), its fields one after the other.
-fn block(fields: &Fields) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(BLOCK);
-    text(&mut bytes, fields.name, NAME);
-    octal(&mut bytes, fields.mode.into(), 7);
-    octal(&mut bytes, fields.uid, 7);
-    octal(&mut bytes, fields.gid, 7);
-    octal(&mut bytes, fields.size, 11);
-    octal(&mut bytes, MODIFIED, 11);
-    let checksum = bytes.len();
-    bytes.extend(b"        ");
-    bytes.push(fields.kind);
-    text(&mut bytes, fields.target, NAME);
-    bytes.extend(b"ustar\x0000");
-    text(&mut bytes, b"", 32);
-    text(&mut bytes, b"", 32);
-    octal(&mut bytes, 0, 7);
-    octal(&mut bytes, 0, 7);
-    text(&mut bytes, fields.prefix, PREFIX);
-    bytes.resize(BLOCK, 0);
+fn block(fields: &Fields) -> [u8; BLOCK] {
+    let mut bytes = [0; BLOCK];
+    let mut rest = Rest(&mut bytes);
+    rest.text(fields.name, NAME);
+    rest.octal(fields.mode.into(), 7);
+    rest.octal(fields.uid, 7);
+    rest.octal(fields.gid, 7);
+    rest.octal(fields.size, 11);
+    rest.octal(MODIFIED, 11);
+    let checksum = BLOCK - rest.0.len();
+    rest.text(b"        ", CHECKSUM);
+    rest.text(&[fields.kind], 1);
+    rest.text(fields.target, NAME);
+    rest.text(b"ustar\x0000", 8);
+    rest.text(b"", 64);
+    rest.octal(0, 7);
+    rest.octal(0, 7);
+    rest.text(fields.prefix, PREFIX);
     let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
-    let digits = format!("{sum:06o}\0 ");
-    bytes.splice(checksum..checksum + digits.len(), digits.bytes());
+    // Six digits and a NUL; the space behind them is there.
+    Rest(&mut bytes[checksum..]).octal(sum, CHECKSUM - 2);
     bytes
 }
 
-/// Appends a text of at most `width` bytes, filled up with zeros.
-fn text(bytes: &mut Vec<u8>, text: &[u8], width: usize) {
-    let end = bytes.len() + width;
-    bytes.extend(text);
-    bytes.resize(end, 0);
-}
+/// The part of a header block that is not written yet: zeros.
+struct Rest<'a>(&'a mut [u8]);
 
-/// Appends a number in `digits` octal digits and a NUL.
-fn octal(bytes: &mut Vec<u8>, number: u64, digits: usize) {
-    bytes.extend(format!("{number:0digits$o}\0").bytes());
+impl<'a> Rest<'a> {
+    /// The next field.
+    fn field(&mut self, width: usize) -> &'a mut [u8] {
+        let (field, rest) = std::mem::take(&mut self.0).split_at_mut(width);
+        self.0 = rest;
+        field
+    }
+
+    /// Writes a text of at most `width` bytes, filled up with zeros.
+    fn text(&mut self, text: &[u8], width: usize) {
+        self.field(width)[..text.len()].copy_from_slice(text);
+    }
+
+    /// Writes a number, which must fit, in `digits` octal digits and a NUL.
+    fn octal(&mut self, number: u64, digits: usize) {
+        for (at, byte) in self.field(digits + 1).iter_mut().rev().enumerate() {
+            *byte = at.checked_sub(1).map_or(0, |at| b'0' + (number >> (3 * at) & 7) as u8);
+        }
+    }
 }

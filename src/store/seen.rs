@@ -62,14 +62,17 @@ impl From<&Metadata> for Seen {
 }
 
 impl Seen {
-    /// The same as bytes.
-    pub fn bytes(&self) -> [u8; 56] {
+    /// The same as bytes: few enough that their digest takes one block.
+    pub fn bytes(&self) -> [u8; 48] {
         let Seen { size, inode, modified, changed } = self;
-        let numbers = [*size, inode.0, inode.1]
-            .into_iter()
-            .chain([modified.0, modified.1, changed.0, changed.1].into_iter().map(|number| number as u64));
-        let mut bytes = [0; 56];
-        for (room, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+        let numbers = [*size, inode.0, inode.1, modified.0 as u64, changed.0 as u64];
+        let fractions = [modified.1, changed.1].map(|nanoseconds| nanoseconds as u32);
+        let mut bytes = [0; 48];
+        let (whole, parts) = bytes.split_at_mut(40);
+        for (room, number) in whole.chunks_exact_mut(8).zip(numbers) {
+            room.copy_from_slice(&number.to_le_bytes());
+        }
+        for (room, number) in parts.chunks_exact_mut(4).zip(fractions) {
             room.copy_from_slice(&number.to_le_bytes());
         }
         bytes
