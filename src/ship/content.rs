@@ -37,6 +37,7 @@ impl Content {
                 seen: Seen::from(&file.metadata()?),
                 hasher: Sha256::new(),
                 upto: 0,
+                ended: false,
                 spoiled: false,
             }))),
         };
@@ -89,32 +90,37 @@ struct Proof {
     hasher: Sha256,
     /// How many bytes were hashed.
     upto: u64,
+    ended: bool,
     spoiled: bool,
 }
 
 impl Proof {
-    /// Takes bytes that were read at a place; fails if they are the last ones and all together are not what the blob is called.
+    /// Takes bytes that were read at a place, none at the end of the file; fails if they are the last ones, and all together are not what the blob
+    /// is called.
     fn take(&mut self, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut gap = vec![0; if self.upto < at { PIECE } else { 0 }];
-        while self.upto < at {
-            let most = gap.len().min(usize::try_from(at - self.upto).unwrap_or(PIECE));
-            let count = file.read_at(&mut gap[..most], self.upto)?;
-            if count == 0 {
-                break;
-            }
-            self.hash(&gap[..count]);
-        }
+        self.catch_up(file, at)?;
         let old = usize::try_from(self.upto.saturating_sub(at)).unwrap_or(usize::MAX);
-        let ended = bytes.is_empty() && at < self.descriptor.size;
-        if let Some(new) = bytes.get(old..).filter(|new| !new.is_empty()) {
-            self.hash(new);
-            if self.upto == self.descriptor.size {
-                self.end(file);
-            }
+        self.hash(bytes.get(old..).unwrap_or_default());
+        self.spoiled |= bytes.is_empty() && at < self.descriptor.size;
+        if self.upto == self.descriptor.size {
+            self.end(file);
         }
-        self.spoiled |= ended || self.upto > self.descriptor.size;
         if self.spoiled {
             return Err(io::Error::other(format!("the stored blob {} is damaged", self.descriptor.digest)));
+        }
+        Ok(())
+    }
+
+    /// Hashes what stands before a place and was not read.
+    fn catch_up(&mut self, file: &File, place: u64) -> io::Result<()> {
+        while self.upto < place {
+            let mut piece = vec![0; usize::try_from(place - self.upto).unwrap_or(PIECE).min(PIECE)];
+            let count = file.read_at(&mut piece, self.upto)?;
+            if count == 0 {
+                self.spoiled = true;
+                break;
+            }
+            self.hash(piece.get(..count).unwrap_or_default());
         }
         Ok(())
     }
@@ -124,8 +130,12 @@ impl Proof {
         self.upto += bytes.len() as u64;
     }
 
+    /// Judges the digest, once.
     fn end(&mut self, file: &File) {
-        self.spoiled = Digest::finish(self.hasher.clone()) != self.descriptor.digest;
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.spoiled |= Digest::finish(self.hasher.clone()) != self.descriptor.digest;
         if !self.spoiled && file.metadata().is_ok_and(|facts| Seen::from(&facts) == self.seen) {
             self.store.proved(&self.descriptor.digest, self.seen);
         }
