@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::scope;
+use std::thread::{Builder, scope};
 
 use crate::error::{Error, Result};
 
@@ -41,7 +41,8 @@ pub fn spread<J: Sync, T: Send>(
     };
     let threads = threads.get().min(jobs.len() / HANDFUL + 1);
     scope(|scope| {
-        (1..threads).for_each(|_| drop(scope.spawn(thread)));
+        // One that cannot be started is missed by nobody: the others do its jobs.
+        (1..threads).for_each(|_| drop(Builder::new().spawn_scoped(scope, thread)));
         thread();
     });
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
