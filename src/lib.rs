@@ -18,7 +18,7 @@
 //! | 1 | [`manifest`] | `image.toml` → [`manifest::Manifest`] and every mistake in it | the manifest; git and the environment in `values` |
 //! | – | [`import`] | a Dockerfile, or the file of jib, ko or apko → the text of an `image.toml` | nothing |
 //! | 2 | [`plan`] | Manifest + Lock → [`plan::Plan`] | nothing |
-//! | 3 | [`store`] | digests → verified bytes | the store's directory |
+//! | 3 | [`store`] | digests → bytes, verified or to be verified while they are read | the store's directory |
 //! | 4 | [`registry`] | names → documents and blobs on the wire | the network, credentials |
 //! | 4 | [`shared`] | an address → a cache that several machines share, which the store asks | its folder, registries, buckets |
 //! | – | [`ctx`] | the permission to touch the world, five things | – |

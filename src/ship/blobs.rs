@@ -1,4 +1,4 @@
-//! Stage 9: the bytes of an artifact. A descriptor in, an open verified file of the store out; layers of a base, and blobs of an image
+//! Stage 9: the bytes of an artifact. A descriptor in, an open file of the store out, verified or to be verified while it is read; layers of a base, and blobs of an image
 //! that is somewhere else, are fetched when they are asked for, and own layers that are only known are made then.
 
 use std::collections::BTreeMap;
@@ -153,7 +153,8 @@ impl<R> Checked<R> {
         let Descriptor { digest, size, .. } = &self.descriptor;
         let whole = || self.read == *size && Digest::finish(self.hasher.clone()) == *digest;
         if self.read > *size || bytes.is_empty() && !whole() {
-            return Err(io::Error::other(format!("the stored blob {digest} changed while it was read")));
+            let what = format!("the stored blob {digest} is damaged, or changed while it was read");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         Ok(())
     }
@@ -169,20 +170,18 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Copies a blob of the store, and fails unless its bytes are the descriptor's. The system copies what is known to be right, unless that looks
+/// Copies a blob of the store, and fails with [`io::ErrorKind::InvalidData`] unless its bytes are the descriptor's. The system copies what is known to be right, unless that looks
 /// changed afterwards; of any other the digest is taken on the way.
 pub fn copy_stored(store: &Store, mut source: File, descriptor: &Descriptor, target: &mut Temporary) -> io::Result<()> {
     let is_right = |source: &File| store.is_unchanged(&descriptor.digest, source);
     if is_right(&source) && io::copy(&mut source, target.start()?)? == descriptor.size && is_right(&source) {
         return Ok(());
     }
-    let seen = Seen::from(&source.metadata()?);
+    let seen = Seen::of(&source)?;
     source.rewind()?;
     target.start()?;
     copy(&source, descriptor, target)?;
-    if Seen::from(&source.metadata()?) == seen {
-        store.proved(&descriptor.digest, seen);
-    }
+    store.proved(&descriptor.digest, &source, seen);
     Ok(())
 }
 
@@ -297,6 +296,14 @@ mod tests {
         store.put(&bytes).unwrap();
         let open = || store.open(&descriptor.digest).unwrap().unwrap().0;
         assert!(copied(open(), &descriptor).unwrap());
+        // What is known to be right is not read for that.
+        let lie = Descriptor { digest: Digest::of(b"another"), ..descriptor.clone() };
+        store.proved(&lie.digest, &open(), Seen::of(&open()).unwrap());
+        assert!(copied(open(), &lie).unwrap());
+        let careful = Store::new(room.path(), Memory::Careful, event::nowhere());
+        careful.proved(&lie.digest, &open(), Seen::of(&open()).unwrap());
+        let mut target = temporary::file(&place).unwrap();
+        assert!(copy_stored(&careful, open(), &lie, &mut target).is_err(), "`--paranoid` hashes it");
         // By another process, which hashes it on the way, once.
         let other = Store::new(room.path(), Memory::Full, event::nowhere());
         let (source, _) = other.find(&descriptor.digest).unwrap().unwrap();

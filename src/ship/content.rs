@@ -34,7 +34,7 @@ impl Content {
             false => Some(Arc::new(Mutex::new(Proof {
                 store: store.clone(),
                 descriptor: descriptor.clone(),
-                seen: Seen::from(&file.metadata()?),
+                seen: Seen::of(&file)?,
                 hasher: Sha256::new(),
                 upto: 0,
                 ended: false,
@@ -52,6 +52,9 @@ impl Content {
 
 impl Body for Content {
     fn open(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        if let Some(proof) = &self.proof {
+            lock(proof).go_on(Seen::of(&self.file)?);
+        }
         Ok(Box::new(At { content: self.clone(), offset }))
     }
 }
@@ -64,6 +67,9 @@ struct At {
 
 impl Read for At {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         let Content { file, what, sink, proof } = &self.content;
         let count = file.read_at(buffer, self.offset)?;
         if let Some(proof) = proof {
@@ -95,13 +101,20 @@ struct Proof {
 }
 
 impl Proof {
+    /// Goes on with what was hashed, or begins anew if the file changed since.
+    fn go_on(&mut self, seen: Seen) {
+        if self.seen != seen {
+            (self.seen, self.hasher, self.upto, self.ended) = (seen, Sha256::new(), 0, false);
+        }
+    }
+
     /// Takes bytes that were read at a place, none at the end of the file; fails if they are the last ones, and all together are not what the blob
     /// is called.
     fn take(&mut self, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.catch_up(file, at)?;
         let old = usize::try_from(self.upto.saturating_sub(at)).unwrap_or(usize::MAX);
         self.hash(bytes.get(old..).unwrap_or_default());
-        self.spoiled |= bytes.is_empty() && at < self.descriptor.size;
+        self.spoiled |= bytes.is_empty() && at < self.descriptor.size || self.upto > self.descriptor.size;
         if self.upto == self.descriptor.size {
             self.end(file);
         }
@@ -136,8 +149,8 @@ impl Proof {
             return;
         }
         self.spoiled |= Digest::finish(self.hasher.clone()) != self.descriptor.digest;
-        if !self.spoiled && file.metadata().is_ok_and(|facts| Seen::from(&facts) == self.seen) {
-            self.store.proved(&self.descriptor.digest, self.seen);
+        if !self.spoiled {
+            self.store.proved(&self.descriptor.digest, file, self.seen);
         }
     }
 }
@@ -213,5 +226,12 @@ mod tests {
             assert!(bytes == text[then as usize..] && ended.is_ok(), "{first} {then}");
             assert!(store.is_unchanged(&descriptor.digest, &content.file), "{first} {then}");
         }
+        // Unless they changed in between.
+        let (store, descriptor, content) = content(room.path(), &text, &text);
+        assert!(read(&content, 0, text.len()).1.is_ok());
+        let path = store.root().join("blobs/sha256").join(descriptor.digest.hex());
+        fs::write(&path, [&text[..text.len() - 1], b"x"].concat()).unwrap();
+        File::open(&path).unwrap().set_times(FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();
+        assert!(read(&content, 0, text.len()).1.is_err() && content.is_spoiled());
     }
 }

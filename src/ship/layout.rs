@@ -2,6 +2,7 @@
 //! A new layout is made beside its place and renamed; an old one keeps its other images and stays whole at every moment.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::blobs::{self, Blob, Blobs, all};
@@ -137,7 +138,7 @@ async fn one(ctx: &Ctx, blobs: &Blobs, blob: &Blob, directory: &Path) -> Result<
 /// Whether the blob is there with the right bytes.
 fn there(ctx: &Ctx, target: &PathBuf, descriptor: &Descriptor) -> bool {
     let is_file = fs::symlink_metadata(target).is_ok_and(|facts| facts.is_file() && facts.len() == descriptor.size);
-    let right = |file| blobs::copy(file, descriptor, &mut std::io::sink()).is_ok();
+    let right = |file| blobs::copy(file, descriptor, &mut io::sink()).is_ok();
     // Where it really is: two layouts may be called the same, from two directories.
     let known = fs::canonicalize(target).unwrap_or_else(|_| target.clone());
     is_file && ctx.store.looks_right(&known, &descriptor.digest, || File::open(target).is_ok_and(right))
@@ -146,19 +147,27 @@ fn there(ctx: &Ctx, target: &PathBuf, descriptor: &Descriptor) -> bool {
 /// Copies a blob as the store has it; one that is damaged or not there is fetched or made first.
 async fn copy(ctx: &Ctx, blobs: &Blobs, descriptor: &Descriptor, target: &Path) -> Result<()> {
     if let Some(source) = blobs.find(ctx, descriptor).await?
-        && write_from(ctx, source, descriptor, target).await.is_ok()
+        && write_from(ctx, source, descriptor, target).await?
     {
         return Ok(());
     }
-    write_from(ctx, blobs.open(ctx, descriptor).await?, descriptor, target).await
+    ctx.cancel.check()?;
+    if write_from(ctx, blobs.open(ctx, descriptor).await?, descriptor, target).await? {
+        return Ok(());
+    }
+    Err(Error::local(format!("the stored blob {} changed while it was read", descriptor.digest)).hint("run again"))
 }
 
-async fn write_from(ctx: &Ctx, source: File, descriptor: &Descriptor, target: &Path) -> Result<()> {
+/// Writes a blob from a file of the store; `false` if the file holds other bytes.
+async fn write_from(ctx: &Ctx, source: File, descriptor: &Descriptor, target: &Path) -> Result<bool> {
     let (store, descriptor, target) = (ctx.store.clone(), descriptor.clone(), target.to_path_buf());
     let copied = tokio::task::spawn_blocking(move || {
         let mut temporary = temporary::file(&target)?;
-        blobs::copy_stored(&store, source, &descriptor, &mut temporary).map_err(|cause| temporary.failed(cause))?;
-        temporary.publish()
+        match blobs::copy_stored(&store, source, &descriptor, &mut temporary) {
+            Err(cause) if cause.kind() == io::ErrorKind::InvalidData => Ok(false),
+            Err(cause) => Err(temporary.failed(cause)),
+            Ok(()) => temporary.publish().map(|()| true),
+        }
     });
     copied.await.map_err(|cause| Error::bug("a thread broke down").because(cause))?
 }

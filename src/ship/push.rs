@@ -231,11 +231,12 @@ async fn send(
         }
     };
     let sent = ctx.registries.send_blob(name, descriptor, &content, opened).await;
-    if !content.is_spoiled() {
+    if sent.is_ok() || !content.is_spoiled() {
         return sent.map(word);
     }
+    ctx.cancel.check()?;
     let content = body(ctx, blobs.open(ctx, descriptor).await?, descriptor, what)?;
-    ctx.registries.send_blob(name, descriptor, &content, Opened::default()).await.map(word)
+    ctx.registries.push_blob_anew(name, descriptor, &content).await.map(word)
 }
 
 /// A blob as the store has it, which reads it while it is sent; fetched or made if it is not there. Nothing if it may be left where its `urls`

@@ -124,8 +124,8 @@ impl Draft {
         match self.target {
             Target::File(file) => {
                 let file = publish(file, &path)?;
-                if let Ok(facts) = file.metadata() {
-                    self.store.proved(&hashed.digest, Seen::from(&facts));
+                if let Ok(seen) = Seen::of(&file) {
+                    self.store.proved(&hashed.digest, &file, seen);
                 }
             }
             Target::Nowhere(error) => {

@@ -121,27 +121,29 @@ impl Store {
             let _ = std::fs::remove_file(&path);
             return Ok(None);
         }
-        self.proved(digest, seen);
+        self.proved(digest, &file, seen);
         Ok(Some((file, seen.size)))
     }
 
     /// A blob as it lies there, open at its start, and its size. Who reads it takes its digest on the way, unless [`Store::is_unchanged`], and
-    /// says so by [`Store::proved`].
+    /// says so by [`Store::proved`]; only then it may be handed out.
     pub fn find(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
         let path = self.blob_path(digest);
         self.mark(digest, &path);
         Ok(files::open(&path)?.map(|(file, seen)| (file, seen.size)))
     }
 
-    /// Takes note that the bytes of a blob that looks like this are right.
-    pub fn proved(&self, digest: &Digest, seen: Seen) {
-        self.lock(&self.0.verified).insert(*digest, seen);
+    /// Takes note that the bytes of an open blob are right, if it still looks as it did before they were read.
+    pub fn proved(&self, digest: &Digest, file: &File, before: Seen) {
+        if Seen::of(file).is_ok_and(|seen| seen == before) {
+            self.lock(&self.0.verified).insert(*digest, before);
+        }
     }
 
-    /// Whether an open blob still looks as it did when its bytes were known to be right. It does not if they changed, and may not for other
-    /// reasons: another process put the same blob in its place.
+    /// Whether an open blob still looks as it did when its bytes were known to be right, and would look different if they had changed. It may look
+    /// different for other reasons: another process put the same blob in its place. Where looks are not trusted the answer is no.
     pub fn is_unchanged(&self, digest: &Digest, file: &File) -> bool {
-        let seen = file.metadata().map(|facts| Seen::from(&facts)).ok();
+        let seen = Seen::of(file).ok().filter(|seen| self.memory() == Memory::Full && seen.is_fine());
         seen.is_some() && self.lock(&self.0.verified).get(digest).copied() == seen
     }
 

@@ -1,7 +1,8 @@
 //! Stage 3: how a file looked. What the system says of a file in, and whether a file that looks the same later is the same, out. Knows the
 //! time, to tell what is too young for that; never for a byte of an image.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -62,6 +63,16 @@ impl From<&Metadata> for Seen {
 }
 
 impl Seen {
+    /// How an open file looks.
+    pub fn of(file: &File) -> io::Result<Seen> {
+        file.metadata().map(|facts| Seen::from(&facts))
+    }
+
+    /// Whether its times have fractions of a second: a change is seen then, unless it comes within a tick of the kernel.
+    pub fn is_fine(&self) -> bool {
+        self.changed.1 != 0
+    }
+
     /// The same as bytes: few enough that their digest takes one block.
     pub fn bytes(&self) -> [u8; 48] {
         let Seen { size, inode, modified, changed } = self;
@@ -81,7 +92,7 @@ impl Seen {
     /// Whether any later change will be seen. One that comes within the grain of the file's times may not: what was read at `moment` is
     /// then not remembered (git calls such a file racily clean).
     pub fn is_settled(&self, moment: Moment) -> bool {
-        let grain = if self.changed.1 == 0 { COARSE } else { TICK };
+        let grain = if self.is_fine() { TICK } else { COARSE };
         let at = |(seconds, nanoseconds): (i64, i64)| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
         at(self.changed).max(at(self.modified)) + (grain.as_nanos() as i128) < moment.0
     }

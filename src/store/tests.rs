@@ -44,6 +44,11 @@ fn a_blob_that_changed_since_is_hashed_again_by_the_same_process() {
     let (file, _) = store.open(&digest).unwrap().unwrap();
     assert!(store.is_unchanged(&digest, &file));
     assert!(!store.is_unchanged(&Digest::of(b"other"), &file));
+    for memory in [Memory::Careful, Memory::Off] {
+        let careful = Store::new(home.path(), memory, event::nowhere());
+        let (file, _) = careful.open(&digest).unwrap().unwrap();
+        assert!(!careful.is_unchanged(&digest, &file), "looks are not trusted");
+    }
     // Another process put it there too.
     fs::write(path.with_extension("new"), b"hello").unwrap();
     fs::rename(path.with_extension("new"), &path).unwrap();

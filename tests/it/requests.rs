@@ -17,8 +17,10 @@ use stillframe::store::{Memory, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::registry::{Registry, Stand, noise};
+use super::registry::{Model, Registry, Stand, noise, on};
 use super::support::{Base, Project, file, manifest, rooted};
+
+const MIB: usize = 1 << 20;
 
 /// A project whose image goes to these repositories, with these tags and lines.
 fn project(names: &[String], base: &str, rest: &str) -> Project {
@@ -90,9 +92,18 @@ async fn a_cold_push_takes_three_requests_for_each_blob_and_a_warm_one_one_for_e
 async fn a_spoilt_blob_of_the_store_is_noticed_while_it_is_sent_and_never_arrives() {
     let (first, second) = (Registry::start().await, Registry::start().await);
     let project = Project::new();
-    Base::debian().layer([file("etc/more", &"m".repeat(300_000))]).write(&project, "base");
+    let more: String = noise(MIB).iter().map(|byte| format!("{byte:02x}")).collect();
+    Base::debian().layer([file("etc/more", &more)]).write(&project, "base");
     let copy = |to: &Registry| project.run(["copy", "oci:base", &format!("{}/app:1", to.name())]);
     copy(&first).success();
+    // Another process reads the blobs while it sends them, however often it begins.
+    for stumbles in [|model: &mut Model| model.most = Some((MIB / 4, 413)), |_: &mut Model| ()] {
+        let registry = Registry::start().await;
+        registry.set(stumbles);
+        registry.fault(on("PUT", "/uploads/").times(1).cut_body(64 << 10));
+        copy(&registry).success();
+        assert_eq!(registry.shelf("app").blobs, first.shelf("app").blobs);
+    }
     let mut spoilt = 0;
     for entry in std::fs::read_dir(project.store().join("blobs/sha256")).unwrap() {
         let path = entry.unwrap().path();
