@@ -17,7 +17,7 @@ use stillframe::store::{Memory, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::registry::{Model, Registry, Stand, noise, on};
+use super::registry::{Registry, Stand, noise, on};
 use super::support::{Base, Project, file, manifest, rooted};
 
 const MIB: usize = 1 << 20;
@@ -96,14 +96,11 @@ async fn a_spoilt_blob_of_the_store_is_noticed_while_it_is_sent_and_never_arrive
     Base::debian().layer([file("etc/more", &more)]).write(&project, "base");
     let copy = |to: &Registry| project.run(["copy", "oci:base", &format!("{}/app:1", to.name())]);
     copy(&first).success();
-    // Another process reads the blobs while it sends them, however often it begins.
-    for stumbles in [|model: &mut Model| model.most = Some((MIB / 4, 413)), |_: &mut Model| ()] {
-        let registry = Registry::start().await;
-        registry.set(stumbles);
-        registry.fault(on("PUT", "/uploads/").times(1).cut_body(64 << 10));
-        copy(&registry).success();
-        assert_eq!(registry.shelf("app").blobs, first.shelf("app").blobs);
-    }
+    // Another process reads the blobs while it sends them, and goes on where it was interrupted.
+    let third = Registry::start().await;
+    third.fault(on("PUT", "/uploads/").times(1).cut_body(64 << 10));
+    copy(&third).success();
+    assert_eq!(third.shelf("app").blobs, first.shelf("app").blobs);
     let mut spoilt = 0;
     for entry in std::fs::read_dir(project.store().join("blobs/sha256")).unwrap() {
         let path = entry.unwrap().path();
