@@ -1,5 +1,6 @@
-//! Stage 9: the bytes of an artifact. A descriptor in, an open file of the store out, verified or to be verified while it is read; layers of a base, and blobs of an image
-//! that is somewhere else, are fetched when they are asked for, and own layers that are only known are made then.
+//! Stage 9: the bytes of an artifact. A descriptor in, an open file of the store out, verified or to be verified while it is read; layers of
+//! a base, and blobs of an image that is somewhere else, are fetched when they are asked for, and own layers that are only known are made
+//! then.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -146,8 +147,13 @@ pub fn checked<R>(inner: R, descriptor: &Descriptor) -> Checked<R> {
 }
 
 impl<R> Checked<R> {
-    /// Takes the next bytes; none at the end.
-    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// How many bytes were taken.
+    pub fn taken(&self) -> u64 {
+        self.read
+    }
+
+    /// Takes the next bytes; none at the end. Fails with [`io::ErrorKind::InvalidData`] if they are not the descriptor's.
+    pub fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         self.read += bytes.len() as u64;
         let Descriptor { digest, size, .. } = &self.descriptor;
@@ -170,8 +176,8 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Copies a blob of the store, and fails with [`io::ErrorKind::InvalidData`] unless its bytes are the descriptor's. The system copies what is known to be right, unless that looks
-/// changed afterwards; of any other the digest is taken on the way.
+/// Copies a blob of the store, and fails with [`io::ErrorKind::InvalidData`] unless its bytes are the descriptor's. The system copies what is
+/// known to be right, unless that looks changed afterwards; of any other the digest is taken on the way.
 pub fn copy_stored(store: &Store, mut source: File, descriptor: &Descriptor, target: &mut Temporary) -> io::Result<()> {
     let is_right = |source: &File| store.is_unchanged(&descriptor.digest, source);
     if is_right(&source) && io::copy(&mut source, target.start()?)? == descriptor.size && is_right(&source) {

@@ -6,14 +6,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest as _, Sha256};
-
+use super::blobs::{Checked, checked};
 use crate::event::{Event, Sink};
-use crate::oci::{Descriptor, Digest};
+use crate::oci::Descriptor;
 use crate::registry::Body;
 use crate::store::{Seen, Store};
 
-/// How many bytes are hashed at once that nobody asked for.
+/// How many bytes are taken at once that nobody asked for.
 const PIECE: usize = 64 << 10;
 
 /// A body in an open file of the store, which tells how far it is.
@@ -35,9 +34,7 @@ impl Content {
                 store: store.clone(),
                 descriptor: descriptor.clone(),
                 seen: Seen::of(&file)?,
-                hasher: Sha256::new(),
-                upto: 0,
-                ended: false,
+                check: checked((), descriptor),
                 spoiled: false,
             }))),
         };
@@ -88,70 +85,47 @@ fn lock(proof: &Mutex<Proof>) -> std::sync::MutexGuard<'_, Proof> {
     proof.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A digest that is taken of what is read. What is read twice counts once.
+/// A check of what is read. What is read twice counts once.
 struct Proof {
     store: Store,
     descriptor: Descriptor,
     seen: Seen,
-    hasher: Sha256,
-    /// How many bytes were hashed.
-    upto: u64,
-    ended: bool,
+    check: Checked<()>,
     spoiled: bool,
 }
 
 impl Proof {
-    /// Goes on with what was hashed, or begins anew if the file changed since.
+    /// Goes on with what was read, or begins anew if the file changed since.
     fn go_on(&mut self, seen: Seen) {
         if self.seen != seen {
-            (self.seen, self.hasher, self.upto, self.ended) = (seen, Sha256::new(), 0, false);
+            (self.seen, self.check) = (seen, checked((), &self.descriptor));
         }
     }
 
     /// Takes bytes that were read at a place, none at the end of the file; fails if they are the last ones, and all together are not what the blob
     /// is called.
     fn take(&mut self, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.catch_up(file, at)?;
-        let old = usize::try_from(self.upto.saturating_sub(at)).unwrap_or(usize::MAX);
-        self.hash(bytes.get(old..).unwrap_or_default());
-        self.spoiled |= bytes.is_empty() && at < self.descriptor.size || self.upto > self.descriptor.size;
-        if self.upto == self.descriptor.size {
-            self.end(file);
-        }
-        if self.spoiled {
-            return Err(io::Error::other(format!("the stored blob {} is damaged", self.descriptor.digest)));
-        }
-        Ok(())
+        let taken = self.judge(file, at, bytes);
+        self.spoiled |= taken.as_ref().is_err_and(|cause| cause.kind() == io::ErrorKind::InvalidData);
+        taken
     }
 
-    /// Hashes what stands before a place and was not read.
-    fn catch_up(&mut self, file: &File, place: u64) -> io::Result<()> {
-        while self.upto < place {
-            let mut piece = vec![0; usize::try_from(place - self.upto).unwrap_or(PIECE).min(PIECE)];
-            let count = file.read_at(&mut piece, self.upto)?;
-            if count == 0 {
-                self.spoiled = true;
-                break;
-            }
-            self.hash(piece.get(..count).unwrap_or_default());
+    fn judge(&mut self, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+        // What stands before the place and was not read.
+        while self.check.taken() < at {
+            let mut piece = vec![0; usize::try_from(at - self.check.taken()).unwrap_or(PIECE).min(PIECE)];
+            let count = file.read_at(&mut piece, self.check.taken())?;
+            self.check.take(piece.get(..count).unwrap_or_default())?;
         }
-        Ok(())
-    }
-
-    fn hash(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
-        self.upto += bytes.len() as u64;
-    }
-
-    /// Judges the digest, once.
-    fn end(&mut self, file: &File) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
+        let old = usize::try_from(self.check.taken() - at).unwrap_or(usize::MAX);
+        if let Some(new) = bytes.get(old..).filter(|new| !new.is_empty()) {
+            self.check.take(new)?;
         }
-        self.spoiled |= Digest::finish(self.hasher.clone()) != self.descriptor.digest;
-        if !self.spoiled {
+        if bytes.is_empty() || self.check.taken() == self.descriptor.size {
+            self.check.take(&[])?;
             self.store.proved(&self.descriptor.digest, file, self.seen);
         }
+        Ok(())
     }
 }
 

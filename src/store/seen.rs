@@ -144,6 +144,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_fact_counts() {
+        let plain = Seen { size: 1, inode: (2, 3), modified: (4, 5), changed: (6, 999_999_999) };
+        let changes: [fn(&mut Seen); 7] = [
+            |seen| seen.size += 1 << 40,
+            |seen| seen.inode.0 += 1 << 40,
+            |seen| seen.inode.1 += 1 << 40,
+            |seen| seen.modified.0 -= 8,
+            |seen| seen.modified.1 += 1,
+            |seen| seen.changed.0 -= 8,
+            |seen| seen.changed.1 -= 1,
+        ];
+        let changed = changes.map(|change| {
+            let mut seen = plain;
+            change(&mut seen);
+            seen.bytes()
+        });
+        let all: std::collections::BTreeSet<_> = changed.into_iter().chain([plain.bytes()]).collect();
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
     fn what_is_younger_than_the_grain_of_its_times_is_not_settled() {
         let seen = |modified: (i64, i64), changed: (i64, i64)| Seen { size: 1, inode: (1, 1), modified, changed };
         let moment = Moment(100_000_000_000);
